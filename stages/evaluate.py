@@ -64,6 +64,8 @@ def main(config: EvaluateConfig) -> None:
         prompts=training.get("prompts", []),
         model_choice=training.get("model_choice"),
         judged_queries=len({row.query_id for row in judgments}),
+        parts=training["parts"],
+        sources=training["sources"],
         runtime=describe_runtime(),
         model_order=training["model_order"],
         strategy_order=training["strategy_order"],

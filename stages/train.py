@@ -13,14 +13,16 @@ from zero2ir.data.judgments import judgment_counts, read_candidates, read_judgme
 from zero2ir.data.store import read_documents, stored_language
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
+from zero2ir.evaluation.results import LANGUAGE_MODEL
 from zero2ir.io import paths
 from zero2ir.io.files import check_output, finished_folder, read_json, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.models.auto import Auto
 from zero2ir.models.base import encoder_roles
+from zero2ir.models.encoder_based import part_names
 from zero2ir.program.program import index_bytes
 from zero2ir.program.training import TrainingResult, train_program
-from zero2ir.strategies.base import TrainingInputs, needs_synthetic_queries
+from zero2ir.strategies.base import Strategy, TrainingInputs, needs_synthetic_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
 from zero2ir.tracking.provenance import code_revision
@@ -45,6 +47,8 @@ def main(config: TrainConfig) -> None:
         "reason": trained.fitted.reason,
         "cost": cost,
         "measure": config.tuning.measure,
+        "parts": part_names(trained.program.retriever),
+        "sources": sources(trained.program.retriever.needs(), strategy, config),
         "model_order": model.order,
         "strategy_order": strategy.order,
         **trained.fitted.report,
@@ -55,6 +59,16 @@ def main(config: TrainConfig) -> None:
         write_json(folder / paths.TRAINING_FILE, record)
         tracking = tracking_record(config, names, trained, cost, telemetry)
         write_json(folder / paths.TRACKING_FILE, tracking.model_dump(mode="json"))
+
+
+def sources(needs: set[str], strategy: Strategy, config: TrainConfig) -> list[str]:
+    """Returns ``SystemIdentity.sources`` of a program with these needs that a strategy trained."""
+    roles = needs | strategy.roles
+    known = {
+        one for role in roles - {"lm"} for one in read_json(encoder_folder(role, config.seed) / paths.SOURCES_FILE)
+    }
+    asks = "lm" in needs | strategy.needs or needs_synthetic_queries(strategy, config.lm.available)
+    return sorted(known | {LANGUAGE_MODEL} if asks else known)
 
 
 def tracking_record(

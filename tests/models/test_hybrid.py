@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from zero2ir.config import built
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
@@ -18,6 +19,7 @@ from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever, load_retriever
 from zero2ir.models.capabilities import Exhaustive
 from zero2ir.models.dense import Dense
+from zero2ir.models.encoder_based import part_names
 from zero2ir.models.hybrid import Hybrid, learned_weights
 from zero2ir.models.normalization import Normalization, ScoreStatistics
 from zero2ir.models.ranking import Candidates, Ranking, ranking_agreement, top_k
@@ -353,3 +355,17 @@ def test_agreement_depends_on_no_order_of_the_parts(orders: list[list[int]]) -> 
     assert 0 <= value <= 1
     assert ranking_agreement(rankings[::-1]) == pytest.approx([value])
     assert ranking_agreement([rankings[0], rankings[0]]).tolist() == [1.0]
+
+
+def test_a_model_names_its_parts() -> None:
+    names = ["sparse", "dense", "static_hybrid", "hybrid", "rewritten", "llm_reranker", "late_interaction"]
+    found = dict(zip(names, map(part_names, built("model", names)), strict=True))
+    assert found == {
+        "sparse": ["sparse"],
+        "dense": ["pretrained"],
+        "static_hybrid": ["sparse", "static"],
+        "hybrid": ["sparse", "pretrained", "static"],
+        "rewritten": ["sparse", "pretrained", "static", "lm"],
+        "llm_reranker": ["sparse", "pretrained", "static", "pointwise", "lm"],
+        "late_interaction": ["late_interaction"],
+    }

@@ -9,11 +9,13 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.making import MakingSettings
+from zero2ir.encoders.pretext.synthetic_pairs import SyntheticPairs
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings
 from zero2ir.encoders.training import FitSettings
+from zero2ir.evaluation.results import LANGUAGE_MODEL, PRETRAINED_WEIGHTS
 from zero2ir.io import paths
-from zero2ir.program.pretraining import StoredEncoder, store_encoder
+from zero2ir.program.pretraining import StoredEncoder, encoder_sources, store_encoder
 
 SETTINGS = MakingSettings(static=StaticSettings(dimension=16, fit=FitSettings(epochs=1, batch_size=16)))
 DEEPER = SETTINGS.model_copy(update={"static": StaticSettings(dimension=24, fit=SETTINGS.static.fit)})
@@ -74,6 +76,8 @@ def test_the_same_encoder_is_copied_with_its_losses_and_its_cost(
     ]
     assert curves[0] == curves[1]
     assert len(curves[0]) == len(losses)
+    sources = [json.loads((tmp_path / one / name / paths.SOURCES_FILE).read_text("utf-8")) for one in ("later", "anew")]
+    assert sources == [encoder_sources(role, SETTINGS)] * 2
 
 
 def test_another_encoder_is_made(
@@ -85,3 +89,12 @@ def test_another_encoder_is_made(
     assert all(one.cost["pretrain_seconds"] < 77 for one in (other_documents, other_settings, other_seed))
     same = store("pretrained", docstrings, tiny_transformer_settings, tmp_path / "4", earlier, DEEPER)
     assert same.cost["pretrain_seconds"] == 77  # nothing of it was trained here
+
+
+def test_an_encoder_states_what_it_learned_from_beside_the_documents() -> None:
+    written = SyntheticPairs(queries=(("how to split", "str.split"),))
+    with_queries = SETTINGS.model_copy(update={"pairs": SETTINGS.pairs.model_copy(update={"synthetic": written})})
+    assert encoder_sources("static", SETTINGS) == []
+    assert encoder_sources("static", with_queries) == [LANGUAGE_MODEL]
+    assert encoder_sources("adapted", with_queries) == [PRETRAINED_WEIGHTS, LANGUAGE_MODEL]
+    assert encoder_sources("pretrained", with_queries) == [PRETRAINED_WEIGHTS]  # it is used as it is

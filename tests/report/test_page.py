@@ -171,6 +171,17 @@ def test_the_page_says_what_was_run(report):
     assert "Ten judged queries with the same standard deviation" in page
 
 
+def test_the_page_opens_with_answers_and_one_picture(report):
+    page = report.read_text(encoding="utf-8")
+    story = page.split('<section class="story"')[1].split("</section>")[0]
+    assert page.index('<section class="story"') < page.index("<nav") < page.index("<table")
+    assert "<h2>What do judgments add?</h2>" in story
+    assert "<code>$_{$&lt;i&gt;/prompt</code>" in story
+    assert "The highest mean is" in story
+    assert story.count("<img") == 1
+    assert "Not measured: the strategies lack zero" in (report.parent / "summary.md").read_text(encoding="utf-8")
+
+
 def test_the_notes_of_a_training_stand_beside_its_test_score(report):
     page = report.read_text(encoding="utf-8")
     table = re.search(r'<table aria-labelledby="choices-caption">.*?</table>', page, re.DOTALL).group()

@@ -38,6 +38,12 @@ def result(model, strategy, gain=0.0, seed=0, measures=("nDCG@10", "AP"), **cost
     return Results(system, {"cost": cost}, {measure: dict(values) for measure in measures}, confidence)
 
 
+def renamed(one, strategy):
+    """The same figures by another strategy, with a cost of their own."""
+    system = one.system.model_copy(update={"strategy": strategy, "strategy_order": ORDER[strategy]})
+    return replace(one, system=system, metrics={"cost": dict(one.metrics["cost"])})
+
+
 ALL = [
     result("sparse", "zero_shot", train_seconds=0.0),
     result("dense", "prompt", 0.2, train_seconds=12.34, lm_calls=1200),
@@ -73,6 +79,48 @@ def test_the_best_of_each_measure_stands_out_and_judged_is_no_contest():
     summary = summarise(systems, **OPTIONS)
     table = systems_table(summary)
     assert best_cells(summary, table) == {(1, table.headers.index("AP"))}
+
+
+def test_strategies_that_end_at_the_same_ranking_share_a_row():
+    plain = result("dense", "zero_shot")
+    kept = [renamed(plain, strategy) for strategy in ("fine_tune", "meta")]
+    results = [ALL[0], plain, *kept, result("dense", "prompt", 0.2, train_seconds=12.0), result("static", "zero_shot")]
+    kept[1].metrics["cost"] = {"train_seconds": 7.0}
+    summary = summarise(results, **OPTIONS)
+    assert [(one.system.name, one.strategies) for one in summary.distinct] == [
+        ("sparse/zero_shot", ("zero_shot",)),
+        ("dense/zero_shot", ("zero_shot", "fine_tune", "meta")),
+        ("dense/prompt", ("prompt",)),
+        ("static/zero_shot", ("zero_shot",)),  # another model type
+    ]
+    assert [row[1] for row in systems_table(summary).rows] == [
+        "zero_shot",
+        "zero_shot, fine_tune, meta",
+        "prompt",
+        "zero_shot",
+    ]
+    assert [row[1] for row in calibration_table(summary).rows][1] == "zero_shot, fine_tune, meta"
+    assert len(cost_table(summary).rows) == len(results)  # which differs
+    untrained = [row for row in summary.against_untrained if row.measure == "AP"]
+    assert [row.verdict_text for row in untrained if row.system == "dense/meta"] == ["equal on all queries"]
+    assert [row.system for row in summary.distinct_rows(untrained)] == ["dense/prompt"]
+    against = summary.distinct_rows([row for row in summary.against_baseline if row.measure == "AP"])
+    assert [row.system for row in against] == ["dense/zero_shot, fine_tune, meta", "dense/prompt", "static/zero_shot"]
+    assert len(list(csv.DictReader(io.StringIO(systems_csv(summary))))) == len(results)
+
+
+def test_a_row_is_shared_only_under_all_seeds_and_the_confidence_only_if_stated_alike():
+    plain = [result("dense", "zero_shot", seed=seed) for seed in (0, 1)]
+    kept = [renamed(one, "fine_tune") for one in plain]
+    kept[1] = replace(kept[1], confidence=[row._replace(confidence=0.6) for row in kept[1].confidence])
+    summary = summarise([*plain, *kept], **OPTIONS | {"baseline": "dense/fine_tune"})
+    assert [(one.system.name, one.strategies) for one in summary.distinct] == [
+        ("dense/fine_tune", ("zero_shot", "fine_tune"))  # the baseline stands for both
+    ]
+    assert systems_table(summary).rows[0][6] == "baseline"
+    assert [row[1] for row in calibration_table(summary).rows] == ["zero_shot", "fine_tune"]
+    summary = summarise([*plain, renamed(plain[0], "meta"), result("dense", "meta", 0.1, seed=1)], **OPTIONS)
+    assert [one.strategies for one in summary.distinct] == [("zero_shot",), ("meta",)]
 
 
 def test_both_families_are_corrected_on_their_own():

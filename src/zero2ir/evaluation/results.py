@@ -30,6 +30,9 @@ from zero2ir.io.parquet import read_records, write_records
 from zero2ir.io.settings import Settings
 from zero2ir.io.terminal import progress
 
+PRETRAINED_WEIGHTS = "pretrained weights"
+LANGUAGE_MODEL = "a language model"
+
 
 class EvaluationSettings(Settings):
     """Evaluation settings, shared by all systems, so that they can be compared.
@@ -92,6 +95,9 @@ class SystemIdentity(Settings):
         prompts: the prompts tried in training, each with its scores and cost; empty for most strategies.
         model_choice: what was expected of each candidate of model=auto; None for another model.
         judged_queries: number of judged queries used for training; None if unknown.
+        parts: what the model is made of: encoder roles, kinds of models, and "lm"; empty if unknown.
+        sources: what it learned from beside the collection's documents and judgments, of ``PRETRAINED_WEIGHTS`` and
+            ``LANGUAGE_MODEL``; None if unknown.
         runtime: machine, interpreter and package versions of the evaluation, by name.
         model_order: position of the model type in reports, ascending.
         strategy_order: position of the strategy in reports, ascending.
@@ -105,6 +111,8 @@ class SystemIdentity(Settings):
     prompts: list[dict[str, Any]] = Field(default_factory=list)
     model_choice: dict[str, Any] | None = None
     judged_queries: int | None = None
+    parts: tuple[str, ...] = ()
+    sources: tuple[str, ...] | None = None
     runtime: dict[str, str] = Field(default_factory=dict)
     model_order: int = 100
     strategy_order: int = 100

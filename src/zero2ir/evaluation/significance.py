@@ -223,5 +223,19 @@ def detectable_difference(sd: float, queries: int, *, level: float = 0.05, power
     ``sd`` is the standard deviation of the differences per query, ``level`` the level of the test (in a family, divided
     by the number of comparisons) and ``power`` the probability of detection.
     """
+    return _quantiles(level, power) * sd / math.sqrt(queries)
+
+
+def needed_queries(sd: float, difference: float, *, level: float = 0.05, power: float = 0.8) -> float:
+    """Returns the number of queries from which that test detects a true mean difference; infinite for 0, NaN if sd is.
+
+    The arguments are those of ``detectable_difference``.
+    """
+    if math.isnan(sd) or difference == 0:
+        return sd if math.isnan(sd) else math.inf
+    return math.ceil((_quantiles(level, power) * sd / difference) ** 2)
+
+
+def _quantiles(level: float, power: float) -> float:
     normal = NormalDist()
-    return (normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)) * sd / math.sqrt(queries)
+    return normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)

@@ -22,6 +22,7 @@ TRAINING_FILE = "training.json"  # in the same folder: cost and choices of the t
 SEED_INDEPENDENT_ROLES = ("pretrained", "late_interaction", "sentences")  # encoders that no random draw affects
 COST_FILE = "cost.json"  # in the folders of synthetic queries and encoders: the cost of making them
 REPRODUCTIONS_FILE = Path("docs/results/reproductions.jsonl")  # the log of checked figures
+SOURCES_FILE = "sources.json"  # in the folders of encoders: what they learned from beside the documents
 DIGEST_FILE = "digest.json"  # in the folders of encoders: a digest of all that they were made from
 
 

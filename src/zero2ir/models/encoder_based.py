@@ -11,7 +11,7 @@ from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.dense import save_embeddings
 from zero2ir.errors import InputError
 from zero2ir.io.arrays import read_array
-from zero2ir.models.base import Model, copy_with, parts
+from zero2ir.models.base import Model, copy_with, nested_models, parts
 from zero2ir.models.capabilities import FeedbackSearch, Updatable
 from zero2ir.models.dense_adapter import apply_adapter
 from zero2ir.models.initialization import Initializable, Initialization
@@ -38,6 +38,14 @@ class EncoderBased(Initializable, Updatable, FeedbackSearch):
 
     def needs(self) -> set[str]:
         return super().needs() | {self.encoder}
+
+
+def part_names(model: Model) -> list[str]:
+    """Returns what a model is made of: encoder roles, kinds of models without an encoder, and "lm"; each once."""
+    nested = nested_models(model)
+    own = [] if nested else [model.encoder if isinstance(model, EncoderBased) else model.kind]
+    asks = ["lm"] if "lm" in model.needs() else []
+    return list(dict.fromkeys([*own, *(name for one in nested for name in part_names(one) if name != "lm"), *asks]))
 
 
 class Adapted(EncoderBased):

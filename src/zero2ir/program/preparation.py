@@ -30,7 +30,7 @@ from zero2ir.data.settings import JudgmentBudget, LanguageCode
 from zero2ir.data.words import has_stemmer
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import MakingSettings, make_encoder, source_role
+from zero2ir.encoders.making import FROM_SCRATCH, MakingSettings, make_encoder, source_role
 from zero2ir.encoders.settings import EncoderSettings, check_available
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.io import paths
@@ -47,7 +47,7 @@ from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 
 ENGLISH_LM = "smollm2"
-LEARNED_HERE = {"static", "scratch", "lm"}  # needs that no pretrained encoder serves
+LEARNED_HERE = {*FROM_SCRATCH, "lm"}  # needs that no pretrained encoder serves
 MIN_QUERY_CHARACTERS = 60  # less text does not tell the language of queries
 CROSS_LINGUAL = ("aligned", "surface", "translated")  # kinds of models
 

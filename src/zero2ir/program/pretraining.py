@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from zero2ir.encoders.base import embed, save_encoded
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import MakingSettings, make_encoder, training_digest
+from zero2ir.encoders.making import FROM_SCRATCH, MakingSettings, make_encoder, training_digest
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint, read_losses, write_losses
+from zero2ir.evaluation.results import LANGUAGE_MODEL, PRETRAINED_WEIGHTS
 from zero2ir.io import paths
 from zero2ir.io.files import read_json, write_json
 from zero2ir.program.cost import peak_memory_mb, timed
@@ -43,7 +44,7 @@ def store_encoder(
     folder: Path,
     earlier: Path | None = None,
 ) -> StoredEncoder:
-    """Makes the encoder of a role, and stores it with the embeddings, the loss curves and the cost.
+    """Makes the encoder of a role, and stores it with the embeddings, the loss curves, its sources and the cost.
 
     Args:
         role: as for ``make_encoder``, and so are the next four.
@@ -65,11 +66,19 @@ def store_encoder(
         save_encoded(made, rows, folder / name)
         cost = {"pretrain_seconds": seconds, "encode_seconds": encoding_seconds}
         write_json(folder / name / paths.COST_FILE, cost | {"pretrain_peak_memory_mb": peak_memory_mb()})
+        write_json(folder / name / paths.SOURCES_FILE, encoder_sources(role, settings))
         write_json(folder / name / paths.DIGEST_FILE, digest)
         losses = dict(made.losses)
     for part, curve in losses.items():
         write_losses(curve, folder / paths.losses(role, seed, part).relative_to(paths.ENCODER_FOLDER))
     return StoredEncoder(role, seed, losses, read_json(folder / name / paths.COST_FILE), checkpoints)
+
+
+def encoder_sources(role: str, settings: MakingSettings) -> list[str]:
+    """Returns what an encoder learned from beside the documents; see ``SystemIdentity.sources``."""
+    written = settings.pairs.synthetic is not None and settings.pairs.synthetic.queries
+    sources = [] if role in FROM_SCRATCH else [PRETRAINED_WEIGHTS]
+    return [*sources, LANGUAGE_MODEL] if written and role not in paths.SEED_INDEPENDENT_ROLES else sources
 
 
 def _digest(encoder: Path) -> str | None:

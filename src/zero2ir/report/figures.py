@@ -14,12 +14,16 @@ from zero2ir.report.efficiency import CostAxis, differing_cost_axes, pareto_fron
 from zero2ir.report.query_cases import best_system, values_of
 from zero2ir.report.tables import (
     NORMAL_QUANTILE,
+    UNTRAINED_STRATEGY,
+    DistinctSystem,
     Summary,
     System,
     as_words,
     confidence_arrays,
     format_amount,
+    format_value,
     gain_of,
+    listed,
     sort_by_expected_gain,
 )
 
@@ -110,34 +114,48 @@ def _models(summary: Summary) -> list[str]:
 
 
 def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder: Path) -> RenderedFigure:
-    """Draws means with intervals: one row per system, grouped by model, one panel per measure."""
+    """Draws means with intervals: one row per distinct system, grouped by what it learned from, one panel per measure.
+
+    A single panel is narrow enough for a phone.
+    """
     looks, rows = _looks(summary), _rows(summary)
-    height = 0.9 + 0.22 * (rows[-1][0] + 1)
-    with _canvas(folder, name, 7.5 if len(measures) == 1 else 10, height) as figure:
+    height = 0.7 + 0.22 * (rows[-1].y + 1)
+    with _canvas(folder, name, 4.8 if len(measures) == 1 else 10, height) as figure:
         panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
         for axes, measure in zip(panels, measures, strict=True):
-            for y, system in rows:
-                _whisker(axes, system.measures[measure], y, looks[system.strategy])
+            for row in rows:
+                if row.system:
+                    _whisker(axes, row.system.measures[measure], row.y, looks[row.system.strategy])
             baseline = next(system for system in summary.systems if system.name == summary.baseline)
             axes.axvline(baseline.measures[measure].mean, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             axes.set_xlabel(measure)
             axes.grid(axis="y", visible=False)
-        panels[0].set_yticks([y for y, _ in rows], [as_words(system.strategy) for _, system in rows])
-        panels[0].set_ylim(rows[-1][0] + 0.7, -1.6)
-        for axes in panels:
             axes.tick_params(axis="y", length=0)
-        for model in _models(summary):
-            top = min(y for y, system in rows if system.model == model)
-            place = {"transform": panels[0].get_yaxis_transform(), "va": "center"}
-            panels[0].text(0.01, top - 0.95, as_words(model), weight="bold", bbox={"color": "white", "pad": 1}, **place)
+        _label_rows(panels[0], rows)
+        if len(measures) == 1:
+            right: Any = {"transform": panels[0].get_yaxis_transform(), "va": "center"}
+            for row in rows:
+                if row.system:
+                    panels[0].text(1.02, row.y, format_value(row.system.measures[measures[0]].mean), **right)
     named = ", ".join(measures)
     best = max(summary.systems, key=lambda system: system.measures[measures[0]].mean)
     return RenderedFigure(
         name,
-        f"{named} of each system with its {summary.level:.0%} interval; the dashed line is {summary.baseline}.",
-        f"Dots with intervals, one row for each of {len(rows)} systems: {named}. Highest {measures[0]}: {best.name} "
-        f"with {best.measures[measures[0]].mean:.3f}. The table of systems contains the same figures.",
+        f"{named} of each system with its {summary.level:.0%} interval; the dashed line is {summary.baseline}. "
+        "Strategies that end at the same ranking share a row.",
+        f"Dots with intervals, one row for each of {len(summary.distinct)} systems: {named}. Highest {measures[0]}: "
+        f"{best.name} with {best.measures[measures[0]].mean:.3f}. The table of systems contains the same figures.",
     )
+
+
+def _label_rows(axes: "Axes", rows: Sequence["_Row"]) -> None:
+    axes.set_yticks([row.y for row in rows], [row.label for row in rows])
+    for row, tick in zip(rows, axes.get_yticklabels(), strict=True):
+        tick.set_fontweight("normal" if row.system else "bold")
+        tick.set_horizontalalignment("left")
+    axes.set_ylim(rows[-1].y + 0.7, rows[0].y - 0.7)
+    longest = max(len(row.label) for row in rows)
+    axes.tick_params(axis="y", pad=5.2 * longest)  # left-aligned labels start this far from the axis, in points
 
 
 def _draw_differences(summary: Summary, best_system: System, folder: Path) -> RenderedFigure:
@@ -202,16 +220,41 @@ def _draw_prompts(summary: Summary, folder: Path) -> RenderedFigure:
     )
 
 
-def _rows(summary: Summary) -> list[tuple[float, System]]:
-    """Returns the systems with their y, downwards, with a gap for the model's name before each model."""
-    rows: list[tuple[float, System]] = []
-    y = -1.0
-    for model in _models(summary):
-        y += 1.0 if rows else 0.0
-        for system in (each for each in summary.systems if each.model == model):
-            y += 1.0
-            rows.append((y, system))
+class _Row(NamedTuple):
+    """A line of a figure: a system, or without one the heading of a group; ``y`` counts downwards."""
+
+    y: float
+    label: str
+    system: System | None
+
+
+def _rows(summary: Summary) -> list[_Row]:
+    """Returns the distinct systems, by what their model types learned from beside documents and judgments."""
+    sources = {model: _common_sources(summary, model) for model in _models(summary)}
+    rows: list[_Row] = []
+    for group in sorted({*sources.values()}, key=lambda one: (one is None, len(one or ()), sorted(one or ()))):
+        if group is not None:
+            title = f"with {listed(sorted(group, reverse=True))}" if group else "documents alone"
+            rows.append(_Row(rows[-1].y + 1.4 if rows else 0.0, title, None))
+        for one in summary.distinct:
+            if sources[one.system.model] == group:
+                rows.append(_Row(rows[-1].y + 1 if rows else 0.0, _label(one, summary), one.system))
     return rows
+
+
+def _common_sources(summary: Summary, model: str) -> frozenset[str] | None:
+    """Returns the sources of all strategies of a model type; None if unknown."""
+    stated = [system.sources for system in summary.systems if system.model == model]
+    known = [one for one in stated if one is not None]
+    return frozenset.intersection(*known) if len(known) == len(stated) else None
+
+
+def _label(one: DistinctSystem, summary: Summary) -> str:
+    """Returns the model type for an untrained system, and the strategies for others, which stand below it."""
+    if UNTRAINED_STRATEGY in one.strategies:
+        return one.system.model
+    below = any(other.name == f"{one.system.model}/{UNTRAINED_STRATEGY}" for other in summary.systems)
+    return f"   {one.strategy}" if below else f"{one.system.model}, {one.strategy}"
 
 
 def _whisker(axes: "Axes", interval: Any, y: float, look: SeriesStyle) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zero2ir.report.tables import CorrectedComparison, Summary, difference_text, format_value, probability
+from zero2ir.report.tables import CorrectedComparison, Summary, difference_text, listed, p_text
 
 MAX_FINDINGS = 8  # sentences of each family; the tables hold the rest
 
@@ -18,7 +18,7 @@ class Finding(NamedTuple):
 
     @property
     def who(self) -> str:
-        return _listed(self.systems)
+        return listed(self.systems)
 
     @property
     def ranks(self) -> str:
@@ -46,7 +46,7 @@ def _result_text(row: CorrectedComparison, rows: Sequence[CorrectedComparison]) 
     each = row.comparison
     total = each.wins + each.ties + each.losses
     text = (
-        f"{row.measure} {difference_text(each.difference)}, {_p(row.p_holm)} after Holm's correction; "
+        f"{row.measure} {difference_text(each.difference)}, {p_text(row.p_holm)} after Holm's correction; "
         f"higher on {each.wins:,} of {total:,} queries, lower on {each.losses:,}."
     )
     other_measures = [one for one in rows if (one.system, one.other) == (row.system, row.other) and one is not row]
@@ -54,14 +54,5 @@ def _result_text(row: CorrectedComparison, rows: Sequence[CorrectedComparison]) 
         one.measure for one in other_measures if one.verdict == row.verdict and not one.measure.startswith("Judged")
     ]
     opposite = [one.measure for one in other_measures if one.mark and one.verdict != row.verdict]
-    text += f" The same holds for {_listed(agreeing)}." if agreeing else ""
-    return text + (f" The opposite holds for {_listed(opposite)}." if opposite else "")
-
-
-def _p(value: float) -> str:
-    return f"p {probability(value)}" if value < 0.001 else f"p = {format_value(value)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    text += f" The same holds for {listed(agreeing)}." if agreeing else ""
+    return text + (f" The opposite holds for {listed(opposite)}." if opposite else "")

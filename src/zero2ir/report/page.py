@@ -1,7 +1,6 @@
 """Writes the report folder: page, tables and figures."""
 
 import base64
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from zero2ir.report.latex import latex
 from zero2ir.report.model_choice import candidates_table, worth_of_judging
 from zero2ir.report.provenance import provenance
 from zero2ir.report.query_cases import Cases, find_cases
+from zero2ir.report.story import Answer, highest, tell
 from zero2ir.report.tables import BETTER, SIGNIFICANCE_LEVEL, UNTRAINED_STRATEGY, WORSE, CorrectedComparison, Summary
 
 _CANDIDATES = {"qrels": "all documents judged for it", "run": "documents of a run"}
@@ -66,7 +66,8 @@ def build_report(
     curves = budget_curves(measured, summary.main_measure, **options, topics=all_topics(measured))
     cases = find_cases(summary, results, collection) if collection else None
     with finished_folder(output) as part:
-        for name, text in _tables(summary).items():
+        answers = tell(summary, curves)
+        for name, text in _tables(summary, answers).items():
             _write(part / name, text)
         figures = [
             {"caption": drawn.caption, "alt": drawn.alt, "name": drawn.name, "data": _data_uri(part, drawn.name)}
@@ -76,6 +77,7 @@ def build_report(
             part / "index.html",
             _page(
                 summary,
+                answers,
                 figures,
                 manifest,
                 settings,
@@ -94,15 +96,15 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _tables(summary: Summary) -> dict[str, str]:
+def _tables(summary: Summary, answers: Sequence[Answer]) -> dict[str, str]:
     systems, paper = tables.systems_table(summary), tables.paper_table(summary)
     bold = tables.best_cells(summary, paper)
     return {
-        "summary.md": _summary(summary, markdown(paper, bold)),
+        "summary.md": _summary(summary, answers, markdown(paper, bold)),
         "systems.md": markdown(systems, tables.best_cells(summary, systems)),
         "systems.tex": latex(paper, _caption(summary), bold),
         "systems.csv": tables.systems_csv(summary),
-        "comparisons.md": markdown(tables.comparisons_table(summary.comparisons)),
+        "comparisons.md": markdown(tables.comparisons_table(summary.distinct_rows(summary.comparisons))),
         "comparisons.csv": tables.comparisons_csv(summary.comparisons),
         "deltas.csv": tables.deltas_csv(summary),
     }
@@ -116,11 +118,14 @@ def _caption(summary: Summary) -> str:
     )
 
 
-def _summary(summary: Summary, table: str) -> str:
-    """Returns the table, its caption and the findings in Markdown, for a README."""
-    lines = [f"- {finding.sentence}" for finding in _findings(summary)] or ["No difference is significant."]
-    parts = [table, escaped(_caption(summary)), "\n".join(escaped(line) for line in lines)]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+def _summary(summary: Summary, answers: Sequence[Answer], table: str) -> str:
+    """Returns the answers, the table, its caption and the findings in Markdown, for a README."""
+    told = [
+        f"- **{escaped(one.question)}** {escaped(f'{one.claim} {one.evidence}'.replace('`', ''))}" for one in answers
+    ]
+    found = [f"- {escaped(one.sentence)}" for one in _findings(summary)] or ["No difference is significant."]
+    parts = ["\n".join(told), table, escaped(_caption(summary)), "\n".join(found)]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def _findings(summary: Summary) -> list[Finding]:
@@ -141,6 +146,7 @@ def _data_uri(folder: Path, name: str) -> str:
 
 def _page(
     summary: Summary,
+    answers: Sequence[Answer],
     figures: Sequence[Mapping[str, str]],
     manifest: Mapping[str, Any],
     settings: Mapping[str, Any],
@@ -159,14 +165,14 @@ def _page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    main, systems = summary.main_measure, tables.systems_table(summary, cost=False)
+    systems = tables.systems_table(summary)
     prices = differing_cost_axes(summary)
     searched = [each for each in summary.results if each.system.prompts]
     return environment.get_template("page.html.j2").render(
         summary=summary,
         figures={drawn["name"]: drawn for drawn in figures},
-        best=_best(summary),
-        gains=[_gains(rows) for rows in (summary.against_baseline, summary.against_untrained)],
+        answers=answers,
+        highest=highest(summary),
         findings=_findings(summary),
         provenance=provenance(summary),
         systems=systems,
@@ -178,8 +184,10 @@ def _page(
         front=pareto_table(summary, prices) if prices else None,
         budgets=budgets_table(curves) if curves else None,
         plot=delta_plot(cases) if cases else None,
-        against_baseline=_comparisons(summary.against_baseline, main),
-        against_untrained=_comparisons(summary.against_untrained, main),
+        against_baseline=_comparisons(summary, summary.against_baseline),
+        against_untrained=_comparisons(summary, summary.against_untrained),
+        with_weights=_comparisons(summary, summary.with_weights),
+        with_lm=_comparisons(summary, summary.with_lm),
         untrained=UNTRAINED_STRATEGY,
         calibration=tables.calibration_table(summary),
         selective=tables.selective_table(summary),
@@ -214,26 +222,10 @@ def _judged_irrelevant(collection: Collection | None) -> float | None:
     return sum(row.relevance <= 0 for row in collection.judgments) / len(collection.judgments)
 
 
-def _comparisons(rows: Sequence[CorrectedComparison], measure: str) -> Table:
-    return tables.comparisons_table([row for row in rows if row.measure == measure], family=False)
-
-
-def _best(summary: Summary) -> dict[str, str]:
-    """Returns the texts on the system with the highest mean of the main measure."""
-    best = max(summary.systems, key=lambda system: system.measures[summary.main_measure].mean)
-    row = summary.versus_baseline(best.name, summary.main_measure)
-    return {
-        "name": best.name,
-        "value": tables.interval_text(best.measures[summary.main_measure]),
-        "difference": tables.difference_text(row.comparison.difference) if row else "",
-        "p": tables.probability(row.p_holm) if row else "",
-    }
-
-
-def _gains(rows: Sequence[CorrectedComparison]) -> Counter[str]:
-    """Returns the number of comparisons per verdict on a family's main measure, and their total as ``all``."""
-    verdicts = Counter(row.verdict for row in rows if row.measure == rows[0].measure)
-    return verdicts + Counter(all=verdicts.total())
+def _comparisons(summary: Summary, rows: Sequence[CorrectedComparison]) -> Table:
+    """Returns the comparisons of distinct systems on the main measure."""
+    shown = summary.distinct_rows([row for row in rows if row.measure == summary.main_measure])
+    return tables.comparisons_table(shown, family=False)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -3,8 +3,9 @@
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from zero2ir.errors import InputError
 from zero2ir.evaluation.calibration import Calibration, calibration, selective_means, weighted_mean
 from zero2ir.evaluation.intervals import FloatArray, Interval
-from zero2ir.evaluation.results import Results, all_topics, graded_measures
+from zero2ir.evaluation.results import LANGUAGE_MODEL, PRETRAINED_WEIGHTS, Results, all_topics, graded_measures
 from zero2ir.evaluation.significance import (
     SIGNIFICANCE_LEVEL,
     Comparison,
@@ -52,11 +53,64 @@ class System:
     def name(self) -> str:
         return f"{self.model}/{self.strategy}"
 
+    @property
+    def sources(self) -> frozenset[str] | None:
+        """What it learned from beside documents and judgments, under any seed; None if unknown."""
+        stated = [each.system.sources for each in self.results]
+        return None if None in stated else frozenset(source for one in stated for source in one or ())
+
     def scores(self, measure: str) -> ScoresBySeed:
         return {each.system.seed: each.per_query[measure] for each in self.results}
 
     def condensed_scores(self, measure: str) -> ScoresBySeed:
         return {each.system.seed: each.condensed[measure] for each in self.results}
+
+
+class DistinctSystem(NamedTuple):
+    """A system, and all strategies whose training ended at it."""
+
+    system: System  # by the first of them
+    strategies: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.system.model}/{self.strategy}"
+
+    @property
+    def strategy(self) -> str:
+        return ", ".join(self.strategies)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the merged systems."""
+        return [f"{self.system.model}/{strategy}" for strategy in self.strategies]
+
+
+def same_ranking(one: System, other: System) -> bool:
+    """Whether two systems agree on every query, seed and measure, as after a fallback to another strategy."""
+    return all(
+        {each.system.seed: getattr(each, kind) for each in one.results}
+        == {each.system.seed: getattr(each, kind) for each in other.results}
+        for kind in ("per_query", "condensed")
+    )
+
+
+def same_confidence(one: System, other: System) -> bool:
+    """Whether two systems also state the same confidence."""
+    stated = ({each.system.seed: each.confidence for each in system.results} for system in (one, other))
+    return same_ranking(one, other) and next(stated) == next(stated)
+
+
+def distinct(systems: Sequence[System], alike: Callable[[System, System], bool] = same_ranking) -> list[DistinctSystem]:
+    """Merges the systems of a model type that are ``alike``; the order is that of the first ones."""
+    found: list[DistinctSystem] = []
+    for system in systems:
+        known = (n for n, one in enumerate(found) if one.system.model == system.model and alike(one.system, system))
+        if (place := next(known, None)) is None:
+            found.append(DistinctSystem(system, (system.strategy,)))
+        else:
+            found[place] = found[place]._replace(strategies=(*found[place].strategies, system.strategy))
+    return found
 
 
 class CorrectedComparison(NamedTuple):
@@ -84,12 +138,19 @@ class CorrectedComparison(NamedTuple):
         return "undecided"
 
     @property
+    def is_equal(self) -> bool:
+        """Whether the systems have the same value on every query."""
+        return self.comparison.wins == self.comparison.losses == 0
+
+    @property
     def mark(self) -> str:
         return {"better": BETTER, "worse": WORSE}.get(self.verdict, "")
 
     @property
     def verdict_text(self) -> str:
-        """The verdict; if undecided, with the detectable difference."""
+        """The verdict; if undecided, with the detectable difference, unless no query differs."""
+        if self.is_equal:
+            return "equal on all queries"
         if self.verdict != "undecided" or math.isnan(self.detectable):
             return self.verdict
         return f"undecided; detectable from {format_value(self.detectable)}"
@@ -108,6 +169,9 @@ class Summary:
     against_baseline: Sequence[CorrectedComparison]
     against_untrained: Sequence[CorrectedComparison]
     against_condensed: Sequence[CorrectedComparison]  # the baseline, on the main measure without unjudged documents
+    with_weights: Sequence[CorrectedComparison] = ()  # untrained systems with pretrained weights against those without
+    with_lm: Sequence[CorrectedComparison] = ()  # strategies with a language model against those without
+    best_models: Sequence[CorrectedComparison] = ()  # the two model types with the highest means, chosen after the fact
 
     @property
     def main_measure(self) -> str:
@@ -123,7 +187,25 @@ class Summary:
 
     @property
     def comparisons(self) -> list[CorrectedComparison]:
-        return [*self.against_baseline, *self.against_untrained, *self.against_condensed]
+        """All but that of the best model types, which were chosen by their results."""
+        families = (self.against_baseline, self.against_untrained, self.against_condensed, self.with_weights)
+        return [row for family in (*families, self.with_lm) for row in family]
+
+    @cached_property
+    def distinct(self) -> list[DistinctSystem]:
+        """The systems with those merged that rank alike; a baseline stands for those that rank as it does."""
+        baseline = next((system for system in self.systems if system.name == self.baseline), None)
+        merged = distinct(self.systems)
+        return [one._replace(system=baseline) if baseline and self.baseline in one.names else one for one in merged]
+
+    def distinct_rows(self, rows: Sequence[CorrectedComparison]) -> list[CorrectedComparison]:
+        """Returns the comparisons of distinct systems, each once, under the names of all its strategies."""
+        name_of = {name: one.name for one in self.distinct for name in one.names}
+        named = (row._replace(system=name_of[row.system], other=name_of[row.other]) for row in rows)
+        kept: dict[tuple[str, ...], CorrectedComparison] = {}
+        for row in named:
+            kept.setdefault((row.family, row.measure, row.system, row.other), row)
+        return [row for row in kept.values() if row.system != row.other]
 
     def versus_baseline(self, system: str, measure: str) -> CorrectedComparison | None:
         """Returns the system's comparison with the baseline; None for the baseline itself."""
@@ -135,8 +217,9 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
     """Groups results by system and compares the systems.
 
     There are two families of comparisons for each measure: all systems with the baseline, and all trained systems with
-    the same model type untrained. A third family compares all systems with the baseline on the main measure of rankings
-    without unjudged documents.
+    the same model type untrained. Four families are of the main measure only: all systems with the baseline on rankings
+    without unjudged documents; untrained systems with pretrained weights with those without; systems that learned from
+    a language model with the same model type without; and the two model types with the highest means.
 
     If the ``baseline`` "model/strategy" was not evaluated, the first system replaces it and a note says so.
 
@@ -182,6 +265,10 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
         {name: {measure: scores(system, measure) for measure in measures} for name, system in systems.items()}
         for scores, measures in ((System.scores, measures), (System.condensed_scores, graded))
     )
+    further = {
+        kind: [pair for pair in kind(systems.values(), measures[0]) if set(seeds[pair[0]]) & set(seeds[pair[1]])]
+        for kind in (_with_weights, _with_lm, _best_models)
+    }
     return Summary(
         dataset=results[0].system.dataset,
         measures=measures,
@@ -192,7 +279,41 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
         against_baseline=_family(f"against {baseline}", with_baseline, plain, measures, options),
         against_untrained=_family(f"against {UNTRAINED_STRATEGY}", with_untrained, plain, measures, options),
         against_condensed=_family(f"against {baseline}, condensed", with_baseline, condensed, graded, options),
+        with_weights=_family(f"with {PRETRAINED_WEIGHTS}", further[_with_weights], plain, measures[:1], options),
+        with_lm=_family(f"with {LANGUAGE_MODEL}", further[_with_lm], plain, measures[:1], options),
+        best_models=_family("the two best model types", further[_best_models], plain, measures[:1], options),
     )
+
+
+def untrained_systems(systems: Iterable[System], *sources: str) -> list[System]:
+    """Returns the untrained systems that learned from the documents and exactly these further sources."""
+    return [one for one in systems if one.strategy == UNTRAINED_STRATEGY and one.sources == frozenset(sources)]
+
+
+def _with_weights(systems: Iterable[System], _: str) -> list[tuple[str, str]]:
+    alone, weighted = (untrained_systems(systems, *sources) for sources in ((), (PRETRAINED_WEIGHTS,)))
+    return [(one.name, other.name) for one in weighted for other in alone]
+
+
+def _with_lm(systems: Iterable[System], _: str) -> list[tuple[str, str]]:
+    """Pairs each system that learned from a language model with the last strategy before it that did not."""
+    pairs = []
+    without: dict[str, str] = {}  # by model type; systems are in the order of strategies
+    for one in systems:
+        if one.sources is not None and LANGUAGE_MODEL not in one.sources:
+            without[one.model] = one.name
+        elif one.sources is not None and one.model in without:
+            pairs.append((one.name, without[one.model]))
+    return pairs
+
+
+def _best_models(systems: Iterable[System], measure: str) -> list[tuple[str, str]]:
+    """Pairs the best systems of the two model types with the highest means."""
+    best: dict[str, System] = {}
+    for one in sorted(systems, key=lambda one: -one.measures[measure].mean):
+        best.setdefault(one.model, one)
+    first, *others = best.values()
+    return [(first.name, other.name) for other in others[:1]]
 
 
 def _reading_order(results: Results) -> tuple[int, str, int, str, int]:
@@ -339,6 +460,15 @@ def probability(value: float) -> str:
     return "<0.001" if value < 0.001 else format_value(value)
 
 
+def p_text(value: float) -> str:
+    return f"p {probability(value)}" if value < 0.001 else f"p = {format_value(value)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 def format_amount(value: float) -> str:
     """Returns an amount with three significant digits and thousands separators, without needless decimals."""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
@@ -370,22 +500,22 @@ def record_text(comparison: Comparison) -> str:
     return f"{comparison.wins}/{comparison.ties}/{comparison.losses}"
 
 
-def systems_table(summary: Summary, *, cost: bool = True) -> Table:
-    """Returns one row per system: measures, difference to the baseline, and optionally costs."""
-    main, costs = summary.main_measure, cost_names(summary) if cost else []
+def systems_table(summary: Summary) -> Table:
+    """Returns one row per distinct system: measures, and the difference to the baseline."""
+    main = summary.main_measure
     ceiling = any(main in system.ceiling_share for system in summary.systems)
     headers = ["Model", "Strategy", "Seeds", main, f"{main}, lower bound", *summary.measures[1:]]
     headers += [f"{main}, share of ceiling"] if ceiling else []
-    headers += [f"Δ {main}", "p (Holm)", "Effect size", "Wins / ties / losses", *map(heading, costs)]
+    headers += [f"Δ {main}", "p (Holm)", "Effect size", "Wins / ties / losses"]
     rows = []
-    for system in summary.systems:
-        row = [system.model, system.strategy, str(len(system.results)), _marked(summary, system, main)]
+    for one in summary.distinct:
+        system = one.system
+        row = [system.model, one.strategy, str(len(system.results)), _marked(summary, system, main)]
         row += [format_value(system.measures[main].ci_low)]
         row += [_marked(summary, system, measure) for measure in summary.measures[1:]]
         if ceiling:
             row.append(interval_text(system.ceiling_share[main]) if main in system.ceiling_share else "–")
-        row += _difference_cells(summary, system)
-        rows.append(row + _cost_cells(system, costs))
+        rows.append(row + _difference_cells(summary, system))
     return Table(headers, rows, labels=2)
 
 
@@ -394,24 +524,24 @@ def _cost_cells(system: System, costs: Sequence[str]) -> list[str]:
 
 
 def paper_table(summary: Summary) -> Table:
-    """Returns a table that fits on a page: measures and the difference to the baseline, each with its interval."""
+    """Returns a table of the distinct systems that fits on a page: measures and difference, each with its interval."""
     main = summary.main_measure
     rows = [
         [
-            *(system.model, system.strategy),
-            *(_marked(summary, system, measure) for measure in summary.measures),
-            _difference_cells(summary, system)[0],
+            *(one.system.model, one.strategy),
+            *(_marked(summary, one.system, measure) for measure in summary.measures),
+            _difference_cells(summary, one.system)[0],
         ]
-        for system in summary.systems
+        for one in summary.distinct
     ]
     return Table(["Model", "Strategy", *summary.measures, f"Δ {main}"], rows, labels=2)
 
 
 def best_cells(summary: Summary, table: Table) -> set[tuple[int, int]]:
-    """Returns (row, column) of the highest mean of each graded measure in a table with one row per system."""
+    """Returns (row, column) of the highest mean of each graded measure in a table of the distinct systems."""
     cells = set()
     for measure in graded_measures(summary.measures):
-        means = [system.measures[measure].mean for system in summary.systems]
+        means = [one.system.measures[measure].mean for one in summary.distinct]
         column = table.headers.index(measure)
         cells |= {(row, column) for row, mean in enumerate(means) if mean == max(means)}
     return cells
@@ -438,9 +568,10 @@ def condensed_table(summary: Summary) -> Table:
     headers = ["Model", "Strategy", *judged, main, f"{main}, condensed", "Δ, condensed", "Verdict"]
     against = {row.system: row for row in summary.against_condensed}
     rows = []
-    for system in summary.systems:
+    for one in summary.distinct:
+        system = one.system
         if main in system.condensed:
-            row = [system.model, system.strategy, *(interval_text(system.measures[each]) for each in (*judged, main))]
+            row = [system.model, one.strategy, *(interval_text(system.measures[each]) for each in (*judged, main))]
             row += [interval_text(system.condensed[main]), "baseline", "–"]
             if compared := against.get(system.name):
                 row[-2:] = difference_text(compared.comparison.difference), compared.verdict_text
@@ -459,11 +590,12 @@ def calibration_table(summary: Summary) -> Table:
     """Returns the calibration figures of each system that states a confidence."""
     headers = ["Model", "Strategy", "Precision at 1", "Brier score", "Calibration error", "Expected if calibrated"]
     rows = []
-    for system in summary.systems:
+    for one in distinct(summary.systems, same_confidence):
+        system = one.system
         if system.calibration is not None:
             accuracy, brier, ece, floor, area = system.calibration
             figures = [*map(interval_text, (accuracy, brier, ece)), format_value(floor), format_value(area)]
-            rows.append([system.model, system.strategy, *figures])
+            rows.append([system.model, one.strategy, *figures])
     return Table([*headers, "Risk–coverage area"], rows, labels=2)
 
 
@@ -472,9 +604,9 @@ def selective_table(summary: Summary) -> Table:
     main = summary.main_measure
     headers = ["Model", "Strategy", f"{main}, weighted", *(f"{main} of {share:.0%}" for share in COVERAGES)]
     rows = [
-        [system.model, system.strategy, interval_text(system.weighted), *map(interval_text, system.selective)]
-        for system in summary.systems
-        if system.weighted is not None
+        [one.system.model, one.strategy, interval_text(one.system.weighted), *map(interval_text, one.system.selective)]
+        for one in distinct(summary.systems, same_confidence)
+        if one.system.weighted is not None
     ]
     return Table(headers, rows, labels=2)
 

@@ -38,7 +38,16 @@ def test_every_declared_output_is_there_and_nothing_is_half_written(finished):
 
 def test_the_report_tells_of_every_system(finished):
     page = (finished.folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert [name for name in NAMES if name not in page] == []
+    assert [name for name in NAMES if f"{name.replace('/', '-')}-seed0" not in page] == []
+    assert "What do the documents alone give?" in page
+
+
+def test_every_system_states_what_it_is_made_of_and_learned_from(finished):
+    for model, strategy in SYSTEMS:
+        path = finished.folder / "results" / f"{model}-{strategy}-seed0" / "system.json"
+        system = json.loads(path.read_text(encoding="utf-8"))
+        assert system["parts"] == (["sparse"] if model == "sparse" else ["sparse", "static"])
+        assert system["sources"] == ([] if strategy == "zero_shot" else ["a language model"])
 
 
 def test_dvc_shows_metrics_and_plots_of_every_system(finished):
