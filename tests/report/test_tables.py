@@ -103,8 +103,11 @@ def test_strategies_that_end_at_the_same_ranking_share_a_row():
     assert len(cost_table(summary).rows) == len(results)  # which differs
     untrained = [row for row in summary.against_untrained if row.measure == "AP"]
     assert [row.verdict_text for row in untrained if row.system == "dense/meta"] == ["equal on all queries"]
-    assert [row.system for row in summary.distinct_rows(untrained)] == ["dense/prompt"]
+    (trained,) = summary.distinct_rows(untrained)
+    assert (trained.system, trained.p_holm) == ("dense/prompt", trained.comparison.p_value)  # it is one comparison
     against = summary.distinct_rows([row for row in summary.against_baseline if row.measure == "AP"])
+    assert [row.p_holm for row in against] == holm([row.comparison.p_value for row in against])
+    assert power(summary).comparisons == 3
     assert [row.system for row in against] == ["dense/zero_shot, fine_tune, meta", "dense/prompt", "static/zero_shot"]
     assert len(list(csv.DictReader(io.StringIO(systems_csv(summary))))) == len(results)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -265,6 +266,7 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
         {name: {measure: scores(system, measure) for measure in measures} for name, system in systems.items()}
         for scores, measures in ((System.scores, measures), (System.condensed_scores, graded))
     )
+    alike = {name: one.system.name for one in distinct([*systems.values()]) for name in one.names}
     further = {
         kind: [pair for pair in kind(systems.values(), measures[0]) if set(seeds[pair[0]]) & set(seeds[pair[1]])]
         for kind in (_with_weights, _with_lm, _best_models)
@@ -276,12 +278,12 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
         baseline=baseline,
         notes=notes,
         systems=list(systems.values()),
-        against_baseline=_family(f"against {baseline}", with_baseline, plain, measures, options),
-        against_untrained=_family(f"against {UNTRAINED_STRATEGY}", with_untrained, plain, measures, options),
-        against_condensed=_family(f"against {baseline}, condensed", with_baseline, condensed, graded, options),
-        with_weights=_family(f"with {PRETRAINED_WEIGHTS}", further[_with_weights], plain, measures[:1], options),
-        with_lm=_family(f"with {LANGUAGE_MODEL}", further[_with_lm], plain, measures[:1], options),
-        best_models=_family("the two best model types", further[_best_models], plain, measures[:1], options),
+        against_baseline=_family(f"against {baseline}", with_baseline, plain, measures, options, alike),
+        against_untrained=_family(f"against {UNTRAINED_STRATEGY}", with_untrained, plain, measures, options, alike),
+        against_condensed=_family(f"against {baseline}, condensed", with_baseline, condensed, graded, options, alike),
+        with_weights=_family(f"with {PRETRAINED_WEIGHTS}", further[_with_weights], plain, measures[:1], options, alike),
+        with_lm=_family(f"with {LANGUAGE_MODEL}", further[_with_lm], plain, measures[:1], options, alike),
+        best_models=_family("the two best model types", further[_best_models], plain, measures[:1], options, alike),
     )
 
 
@@ -401,21 +403,32 @@ def _family(
     scores: Mapping[str, Mapping[str, ScoresBySeed]],
     measures: Sequence[str],
     options: dict[str, Any],
+    alike: Mapping[str, str],
 ) -> list[CorrectedComparison]:
-    """Compares pairs of systems on each measure; the p-values of one measure are corrected together."""
+    """Compares pairs of systems on each measure; the p-values of one measure are corrected together.
+
+    Pairs that are equal up to systems that rank alike are one comparison; a system is not compared with one that ranks
+    as it does. ``alike`` maps each system to the one that stands for those that rank as it does.
+    """
     rows = []
+    standing = [(alike[a], alike[b]) for a, b in pairs]
+    distinct_pairs = list(dict.fromkeys(pair for pair in standing if pair[0] != pair[1]))
     for measure in measures:
-        compared = [
-            compare_scores(scores[a][measure], scores[b][measure], **options)
-            for a, b in progress(pairs, f"{family}: {measure}")
-        ]
-        adjusted = holm([each.p_value for each in compared])
-        t_adjusted = holm([each.t_p_value for each in compared])
+        compared = {
+            (a, b): compare_scores(scores[a][measure], scores[b][measure], **options)
+            for a, b in progress(list(dict.fromkeys(standing)), f"{family}: {measure}")
+        }
+        adjusted, t_adjusted = (
+            dict(zip(distinct_pairs, holm([p_of(compared[pair]) for pair in distinct_pairs]), strict=True))
+            for p_of in (attrgetter("p_value"), attrgetter("t_p_value"))
+        )
+        level = SIGNIFICANCE_LEVEL / max(1, len(distinct_pairs))
         rows += [
             CorrectedComparison(
-                family, measure, *pair, comparison, p, t_p, comparison.detectable(SIGNIFICANCE_LEVEL / len(pairs))
+                *(family, measure, *pair, compared[key]),
+                *(adjusted.get(key, 1.0), t_adjusted.get(key, 1.0), compared[key].detectable(level)),
             )
-            for pair, comparison, p, t_p in zip(pairs, compared, adjusted, t_adjusted, strict=True)
+            for pair, key in zip(pairs, standing, strict=True)
         ]
     return rows
 
@@ -432,7 +445,8 @@ class Power(NamedTuple):
 
 def power(summary: Summary) -> Power | None:
     """Computes the power from the median standard deviation of the differences; None without comparisons."""
-    rows = [row.comparison for row in summary.against_baseline if row.measure == summary.main_measure]
+    shown = summary.distinct_rows([row for row in summary.against_baseline if row.measure == summary.main_measure])
+    rows = [row.comparison for row in shown]
     spreads = sorted(row.sd for row in rows if not math.isnan(row.sd))
     if not spreads:
         return None
