@@ -274,7 +274,7 @@ def log_training(
 ) -> str:
     """Logs a training as a child run of the pipeline, with the program as an MLflow model.
 
-    The run starts after the training, so that a killed training leaves no unfinished run.
+    The run is recorded after the training, with its times, so that a killed training leaves no unfinished run.
 
     Args:
         settings: where to log.
@@ -320,6 +320,7 @@ def log_training(
     for prompt in training.prompts:
         with store_lock(settings.uri):  # two systems may use the same prompt
             register_prompt(client, prompt_name(settings.experiment, prompt["part"]), prompt, run_id)
+    client.set_terminated(run_id, end_time=int(training.ended * 1000))
     return run_id
 
 
@@ -375,11 +376,13 @@ def log_evaluation(
 
     client, experiment = _client(settings)
     save_view(client, experiment, measure)
+    trained = client.get_run(run_id).info.end_time
     with mlflow.start_run(run_id=run_id):
         mlflow.set_tags(_short(tags))
         mlflow.log_metrics({metric_name(key): value for key, value in metrics.items()})
         mlflow.log_artifacts(str(folder), RESULTS_ARTIFACT)
         _log_data(data)
+    client.set_terminated(run_id, end_time=trained)  # the evaluation may come hours later
     _log_telemetry(client, run_id, telemetry)
     run = client.get_run(run_id)
     with quiet_mlflow():
