@@ -563,8 +563,15 @@ def check(
     only: Annotated[list[str], _repeated("PATTERN", "Names of figures, with * and ?")],
     names: Annotated[bool, typer.Option("--list", help="List the figures and exit.")] = False,
     write: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the tables into FILE, between their markers, and exit.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the tables into FILE, between their markers, or with --stages their digests, and exit.",
+        ),
     ] = None,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="Compare what each stage made in this folder with stages.lock, and exit.")
+    ] = False,
     sample: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Number of figures, drawn by chance.", show_default="all"),
@@ -586,6 +593,9 @@ def check(
     """Reproduces published figures and compares them."""
     from zero2ir.experiments import reproduction, reproduction_log
 
+    if stages:
+        _check_stages(write)
+        return
     published = reproduction.read_reproduction()
     if write:
         reproduction.write_tables(write, published.tables)
@@ -613,6 +623,26 @@ def check(
     if wrong := sum(not one.agrees for one in checked):
         raise InputError(f"{wrong} of {len(checked)} figures differ from the published ones")
     print(f"all {len(checked)} figures match the published ones")
+
+
+def _check_stages(write: Path | None) -> None:
+    """Compares what each stage made with stages.lock, or writes its digests to a file."""
+    from zero2ir.experiments.stage_digests import compare_stages, read_stage_digests, write_stage_digests
+
+    if write:
+        print(f"written: {write} ({len(write_stage_digests(write).stages)} stages)")
+        return
+    lock = read_stage_digests()
+    outcomes = compare_stages(lock)
+    for stage, outcome in outcomes.items():
+        print(f"{stage}: {outcome}")
+    other = [stage for stage, outcome in outcomes.items() if outcome != "same"]
+    if other:
+        raise InputError(
+            f"{len(other)} of {len(outcomes)} stages are not as published, the first is {other[0]} "
+            f"(published: {lock.processor}; another processor may round differently)"
+        )
+    print(f"all {len(outcomes)} stages made what the published run made")
 
 
 @app.command(**_example("zero2ir label my-folder --queries queries.txt --output my-program"))
