@@ -8,7 +8,7 @@ In a clone of zero2ir, make ablation.yaml a preset of your own, commit it, and r
     zero2ir experiment ablation
     python examples/ablation.py reports/ablation/all
 
-Without an argument, this script reads the report of such a run, which lies beside it.
+Without an argument, this script reads the report of such a run, which lies beside it; pydocs had fewer judgments then.
 """
 
 import sys

@@ -521,7 +521,7 @@ def read_panel() -> Panel:
     from yaml import YAMLError
 
     if not PANEL.is_file():
-        raise InputError(f"{PANEL}: no such file; run this in a clone of zero2ir")
+        raise InputError(f"{PANEL}: no such file; run this in a clone of zero2ir or a folder of zero2ir init")
     _check_encoding(PANEL)
     try:
         return checked(OmegaConf.load(PANEL), Panel)
