@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -148,6 +149,15 @@ def test_any_panel_is_told(results: list[Results], claims: Mapping[str, str]) ->
     assert set(claims) <= set(told)
     assert set(told) <= {*claims, DOCUMENTS, MORE}
     assert all(claim in told[question].claim for question, claim in claims.items())
+
+
+def test_a_verdict_that_hangs_on_unjudged_documents_is_said() -> None:
+    sparse, fused = (replace(one, condensed=one.per_query) for one in (SPARSE, result("static_hybrid", gain=-0.1)))
+    summary = summed_up(sparse, fused)
+    assert "unjudged" not in tell(summary)[0].evidence
+    rows = [row._replace(p_holm=1.0) for row in summary.against_condensed]
+    said = tell(replace(summary, against_condensed=rows))[0]
+    assert said.evidence.endswith("Without unjudged documents, `static_hybrid`: undecided.")
 
 
 def test_several_strategies_of_a_model_type_keep_their_names() -> None:

@@ -106,6 +106,7 @@ def test_strategies_that_end_at_the_same_ranking_share_a_row():
     (trained,) = summary.distinct_rows(untrained)
     assert (trained.system, trained.p_holm) == ("dense/prompt", trained.comparison.p_value)  # it is one comparison
     against = summary.distinct_rows([row for row in summary.against_baseline if row.measure == "AP"])
+    assert {row.other for row in against} == {"sparse/zero_shot"}
     assert [row.p_holm for row in against] == holm([row.comparison.p_value for row in against])
     assert power(summary).comparisons == 3
     assert [row.system for row in against] == ["dense/zero_shot, fine_tune, meta", "dense/prompt", "static/zero_shot"]

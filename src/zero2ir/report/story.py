@@ -98,6 +98,11 @@ def _of_documents(summary: Summary) -> Answer | None:
     first, *others = [*better[:1], *(one for one in compared if one not in better[:1])]
     figures = [f"{_quoted(first.model)}: {_figures(rows[first.name])}"]
     figures += [f"{_quoted(one.model)}: {rows[one.name].verdict}" for one in others[:MAX_NAMES]]
+    judged = {row.system: row.verdict for row in summary.against_condensed}
+    differing = [one for one in compared if judged.get(one.name, rows[one.name].verdict) != rows[one.name].verdict]
+    figures += [
+        f"Without unjudged documents, {_quoted(one.model)}: {judged[one.name]}" for one in differing[:MAX_NAMES]
+    ]
     return Answer(question, f"{claim}.", _sentences(*figures))
 
 

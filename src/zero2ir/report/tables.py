@@ -200,13 +200,15 @@ class Summary:
         return [one._replace(system=baseline) if baseline and self.baseline in one.names else one for one in merged]
 
     def distinct_rows(self, rows: Sequence[CorrectedComparison]) -> list[CorrectedComparison]:
-        """Returns the comparisons of distinct systems, each once, under the names of all its strategies."""
-        name_of = {name: one.name for one in self.distinct for name in one.names}
-        named = (row._replace(system=name_of[row.system], other=name_of[row.other]) for row in rows)
+        """Returns the comparisons of distinct systems, each once, with the names of all strategies of the former."""
+        one_of = {name: one for one in self.distinct for name in one.names}
         kept: dict[tuple[str, ...], CorrectedComparison] = {}
-        for row in named:
-            kept.setdefault((row.family, row.measure, row.system, row.other), row)
-        return [row for row in kept.values() if row.system != row.other]
+        for row in rows:
+            system, other = one_of[row.system], one_of[row.other]
+            if system is not other:
+                named = row._replace(system=system.name, other=other.system.name)
+                kept.setdefault((row.family, row.measure, named.system, named.other), named)
+        return list(kept.values())
 
     def versus_baseline(self, system: str, measure: str) -> CorrectedComparison | None:
         """Returns the system's comparison with the baseline; None for the baseline itself."""
