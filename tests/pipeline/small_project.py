@@ -17,7 +17,7 @@ import yaml
 from zero2ir.data import pydocs
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("src", "stages", "conf", "dvc.yaml", "params.yaml", ".dvcignore")
+SOURCES = ("src", "stages", "conf", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")  # src links to the others
 DOCUMENTS = 80
 QUERIES = 12  # of each split
 MODELS = ("sparse", "static_hybrid")
