@@ -18,6 +18,7 @@ from zero2ir.program.cost import lm_cost, timed
 from zero2ir.program.program import load_program, program_digest
 from zero2ir.program.ranking import answer_queries, rank_queries, translated_query_run
 from zero2ir.tracking.provenance import code_revision, describe_runtime
+from zero2ir.tracking.run_metadata import run_metadata
 from zero2ir.tracking.runs import (
     DatasetInput,
     TrainingRecord,
@@ -70,28 +71,36 @@ def main(config: EvaluateConfig) -> None:
         model_order=training["model_order"],
         strategy_order=training["strategy_order"],
     )
+    record = TrainingRecord.model_validate_json((training_folder / paths.TRACKING_FILE).read_text(encoding="utf-8"))
+    cost = (
+        training["cost"]
+        | {"milliseconds_per_query": round(1000 * seconds / len(queries), 2)}
+        | lm_cost(program.language_model, "search_lm_")
+    )
     metrics = write_results(
         results,
         system=system,
         run=run,
         qrels=qrels,
         confidence=confidence,
-        cost=training["cost"]
-        | {"milliseconds_per_query": round(1000 * seconds / len(queries), 2)}
-        | lm_cost(program.language_model, "search_lm_"),
+        cost=cost,
         settings=config.evaluation,
         seed=config.system.seed,
         key=key,
         ceiling=ceiling,
         topics={query.query_id: query.topic for query in queries if query.topic},
+        metadata=run_metadata(system, program, collection, record, config.evaluation, cost),
     )
+    program.about["evaluation"] = card_figures(
+        system, metrics, config.evaluation.confidence_level
+    )  # the logged program's card states them
     panel, test = read_panel(), paths.COLLECTION_FOLDER / "qrels.parquet"
     run_id = log_training(
         config.tracking,
         paths.run_name(**names),
         program,
         program_digest(training_folder / paths.PROGRAM_FOLDER),
-        TrainingRecord.model_validate_json((training_folder / paths.TRACKING_FILE).read_text(encoding="utf-8")),
+        record,
         {paths.TRAINING_FILE: training},
         (training_folder / paths.PROGRAM_FOLDER / CARD_FILE).read_text(encoding="utf-8"),
     )
@@ -105,6 +114,12 @@ def main(config: EvaluateConfig) -> None:
         data=[DatasetInput(f"{panel.dataset} test queries", test, sha256(test), "test")],
         telemetry=telemetry,
     )
+
+
+def card_figures(system: SystemIdentity, metrics: dict[str, Any], level: float) -> dict[str, Any]:
+    """Returns what a model card states of an evaluation: means and intervals of a level, without costs."""
+    means = {name: value for name, value in metrics.items() if isinstance(value, dict) and "mean" in value}
+    return {"dataset": system.dataset, "measures": means, "confidence": metrics["confidence"], "level": level}
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any
 from zero2ir.config import TrainConfig, build, chosen, complete, stage
 from zero2ir.data.auxiliary import read_auxiliary_collections
 from zero2ir.data.judgments import judgment_counts, read_candidates, read_judgments, read_unlabelled_queries
-from zero2ir.data.store import read_documents, stored_language
+from zero2ir.data.store import read_documents, stored_facts, stored_language
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.evaluation.results import LANGUAGE_MODEL
@@ -40,7 +40,8 @@ def main(config: TrainConfig) -> None:
     with open_lm(config.lm, paths.CACHE_FOLDER / "lm", config.seed) if needs_lm else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
         with collect_telemetry(config.tracking) as telemetry:
-            trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
+            about = names | {"data": stored_facts(paths.COLLECTION_FOLDER)}
+            trained = train_program(model, strategy, inputs, about, answers=config.task.answers)
     cost = total(pretraining_cost(config.seed, needs_synthetic_queries(strategy, True), roles), trained.cost)
     record = {
         "chosen": trained.fitted.chosen,

@@ -50,6 +50,51 @@ def test_texts_of_users_are_no_markup(program: Program) -> None:
     assert "<b>" not in card
 
 
+def test_test_figures_are_in_the_table_and_where_the_hub_looks_for_them(program: Program) -> None:
+    def figure(mean: float) -> dict[str, float]:
+        return {"mean": mean, "ci_low": mean - 0.1, "ci_high": mean + 0.1, "n": 161}
+
+    evaluation = {
+        "dataset": "pydocs",
+        "measures": {"nDCG@10": figure(0.5), "RR@10": figure(0.4)},
+        "confidence": {"accuracy": figure(0.3), "ECE": figure(0.1), "AURC": 0.5},
+        "level": 0.95,
+    }
+    about = program.about | {"evaluation": evaluation}
+    card = Program(program.retriever, program.documents, program.confidence, about).card()
+    assert "| nDCG@10 | 0.500 [0.400, 0.600] | 161 |" in card
+    assert "| expected calibration error | 0.100 [0.000, 0.200] | 161 |" in card
+    assert "No figure on test queries" in program.card()
+    assert "No figure on test queries" not in card
+    found = ModelCard(card).data.eval_results
+    assert [(one.dataset_name, one.metric_type, one.metric_value) for one in found] == [
+        ("pydocs", "nDCG@10", 0.5),
+        ("pydocs", "RR@10", 0.4),
+    ]
+
+
+def test_data_judgments_and_decisions_are_in_the_card(program: Program) -> None:
+    data = {"name": "pydocs", "source": "standard library", "licence": "PSF-2.0"}
+    gain = {"subject": "fusion weights", "used": True, "expected_gain": 0.021, "low": -0.01, "high": 0.05, "queries": 9}
+    about = program.about | {"data": data, "decisions": [gain]}
+    card = Program(program.retriever, program.documents, None, about).card()
+    assert "| collection | pydocs, standard library |" in card
+    assert "| judged queries | 2 |" in card
+    assert "| fusion weights | used | +0.021 [-0.010, +0.050] | 9 |" in card
+    assert "| documents | PSF-2.0 |" in card
+    assert "| documents | unknown |" in program.card()
+
+
+def test_the_licences_are_those_of_the_weights_in_use(program: Program) -> None:
+    about = program.about | {"encoders": {"pretrained": "minilm", "static": "static", "adapted": "other/model"}}
+    card = Program(program.retriever, program.documents, None, about).card()
+    assert "| encoder pretrained: all-MiniLM-L6-v2 | Apache-2.0 |" in card
+    assert "| encoder static: static | trained on the documents alone |" in card
+    assert "| encoder adapted: other/model | ask the makers of the one it started from |" in card
+    assert ModelCard(card).data.base_model == ["sentence-transformers/all-MiniLM-L6-v2"]
+    assert "encoder" not in program.card().partition("## Licences")[2]  # BM25 has no weights
+
+
 def test_the_choice_of_a_model_type_is_in_the_card(program: Program) -> None:
     candidate = {"name": "hybrid", "difference": 0.0, "ci_low": -0.01, "ci_high": 0.01, "probability_best": 0.4}
     dear = candidate | {"name": "full", "probability_best": None}

@@ -67,6 +67,16 @@ def stored_language(folder: Path) -> str:
     return str(read_json(ingested(folder / "manifest.json")).get("language", AUTO_LANGUAGE))
 
 
+def stored_facts(folder: Path) -> dict[str, str]:
+    """Returns name, source and licence of the collection, and its page if there is one.
+
+    Raises:
+        InputError: the collection does not exist.
+    """
+    manifest = read_json(ingested(folder / "manifest.json"))
+    return {key: str(manifest[key]) for key in ("name", "source", "licence", "url") if key in manifest}
+
+
 def is_ordered(folder: Path) -> bool:
     """Returns whether consecutive documents belong together (``DatasetSettings.ordered``).
 

@@ -126,6 +126,15 @@ def has_stemmer(language: str) -> bool:
     return language in UNINFLECTED or not language_of(language).spaced or _stemmer(language) is not None
 
 
+def describe_analysis(language: str) -> dict[str, str]:
+    """Returns what turns texts of a language into index terms: "tokenizer", and "stemmer" and "stopwords" if any."""
+    name, known = language_of(language).name, {"tokenizer": f"zero2ir, by {segmentation(language)}"}
+    if language_of(language).spaced:
+        known["tokenizer"] = "zero2ir, words of two or more letters"
+    known |= {"stemmer": f"Snowball, {name}"} if _stemmer(language) is not None else {}
+    return known | ({"stopwords": f"bm25s, {name}"} if _stop_words(language) else {})
+
+
 def _words(text: str, language: str, grams: Sequence[int]) -> list[str]:
     if has_plain_words(text, language):
         return PLAIN_WORD.findall(text)

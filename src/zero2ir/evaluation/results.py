@@ -15,6 +15,7 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.answers import AnswerKey, answer_cutoff, is_answer_measure, score_answers
 from zero2ir.evaluation.calibration import calibration
 from zero2ir.evaluation.intervals import bootstrap_interval, share_interval, topics_of
+from zero2ir.evaluation.ir_metadata import IR_METADATA_FILE, RunMetadata, write_ir_metadata
 from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,
     QueryScore,
@@ -162,12 +163,13 @@ def write_results(
     key: AnswerKey | None = None,
     ceiling: Run | None = None,
     topics: Mapping[str, str] | None = None,
+    metadata: RunMetadata | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run and writes the results folder atomically; the same inputs give the same bytes.
 
     Args:
         folder: replaced if it exists; contains run.trec.gz, per_query.parquet, condensed.parquet, confidence.parquet,
-            system.json and metrics.json.
+            system.json and metrics.json, and with ``metadata`` ir-metadata.yml.
         qrels: the judgments of the test queries, held out from training.
         confidence: query id → probability that its first document is relevant; empty if the system states none.
         cost: the costs of the system by name with unit, e.g. ``train_seconds``, ``lm_calls``, ``labels``.
@@ -175,6 +177,7 @@ def write_results(
         key: the answers, for answer measures.
         ceiling: a run relative to which the measures are also reported; None for none.
         topics: query id → topic, of the queries that share one; intervals resample whole topics.
+        metadata: describes the run.
 
     Returns:
         The content of metrics.json: mean, ci_low, ci_high and n of each measure; the same without unjudged documents
@@ -215,6 +218,8 @@ def write_results(
         write_records(query_confidences, QueryConfidence, part / "confidence.parquet")
         write_json(part / "system.json", system.model_dump())
         write_json(part / "metrics.json", metrics)
+        if metadata is not None:
+            write_ir_metadata(part / IR_METADATA_FILE, metadata)
     return metrics
 
 

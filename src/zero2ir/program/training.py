@@ -1,8 +1,10 @@
 """Training of programs, for the library and the pipeline: fit, calibration and fallback."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -51,9 +53,9 @@ def train_program(
         model: unfitted, not indexed; of ``Auto``, the best candidate is trained.
         strategy: how to train it.
         inputs: the training inputs.
-        about: metadata of the program; ``language``, ``chosen``, ``reason`` and ``labels`` are added, as ``precision``
-            in what each encoder encoded the documents, as ``own_documents`` the number of queries that are documents,
-            if any, and with ``Auto`` ``model_choice``.
+        about: metadata of the program; ``language`` and what ``describe_training`` returns are added, as ``encoders``
+            the names of the encoders by role, as ``precision`` in what each encoded the documents, as
+            ``own_documents`` the number of queries that are documents, if any, and with ``Auto`` ``model_choice``.
         answers: whether the program extracts answers.
 
     Raises:
@@ -95,7 +97,7 @@ def fit_program(
     fitted = replace(fitted, report={**report, **fitted.report})
     confidence = calibrate(fitted.retriever, inputs, fitted.learner)
     own = {"own_documents": len(inputs.own_documents)} if inputs.own_documents else {}
-    precision = {role: inputs.corpus.encoder(role).precision for role in encoder_roles(fitted.retriever)}
+    encoders = {role: inputs.corpus.encoder(role) for role in encoder_roles(fitted.retriever)}
     program = Program(
         fitted.retriever,
         inputs.corpus.documents,
@@ -104,16 +106,28 @@ def fit_program(
             **about,
             **report,
             "language": inputs.corpus.language,
-            "precision": precision,
-            "chosen": fitted.chosen,
-            "reason": fitted.reason,
-            "labels": fitted.labels,
+            "encoders": {role: Path(encoder.settings.name).name for role, encoder in encoders.items()},
+            "precision": {role: encoder.precision for role, encoder in encoders.items()},
+            **describe_training(fitted, inputs),
             **own,
         },
         inputs.corpus.language_model,
         reader_of(fitted.retriever, inputs.corpus) if answers else None,
     )
     return FittedProgram(program, fitted)
+
+
+def describe_training(fitted: FitResult, inputs: TrainingInputs) -> dict[str, Any]:
+    """Returns what a program states of its training: the choices, their expected gains, and the judgments."""
+    kept = ("subject", "used", "expected_gain", "low", "high", "queries")
+    decisions = [{key: one[key] for key in kept} for one in fitted.report.get("decisions", ())]
+    return {
+        "chosen": fitted.chosen,
+        "reason": fitted.reason,
+        "labels": fitted.labels,
+        "judged_queries": len(inputs.queries),
+        "decisions": [one for one in decisions if math.isfinite(one["high"] - one["low"])],
+    }
 
 
 def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> Confidence:

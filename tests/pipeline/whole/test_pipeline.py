@@ -83,6 +83,7 @@ def test_mlflow_holds_one_finished_run_a_system(finished, runs):
 def test_what_was_expected_stands_beside_the_test_score(finished, runs):
     folders = {name: finished.folder / "results" / f"{name.replace('/', '-')}-seed0" for name in NAMES}
     notes = {name: json.loads((one / "system.json").read_text("utf-8"))["notes"] for name, one in folders.items()}
+    assert all((one / "ir-metadata.yml").is_file() for one in folders.values())
     expected = {name for name, one in notes.items() if "expected" in one["reason"]}
     assert expected == {name for name in NAMES if not name.endswith("zero_shot")}
     trained = {run.info.run_name: run.data.metrics for run in runs}

@@ -224,7 +224,7 @@ def _inputs(
 def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> "Program":
     """Trains a program; keeps its policy and fallback."""
     from zero2ir.program.program import Program, reader_of
-    from zero2ir.program.training import calibrate
+    from zero2ir.program.training import calibrate, describe_training
 
     # Weights trained on these very queries would look better on them than any cross-validated alternative.
     unlearned = with_initialization(program.retriever, Initialization())
@@ -233,7 +233,8 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
         fitted.retriever,
         program.documents,
         calibrate(fitted.retriever, inputs, fitted.learner),
-        {**program.about, "chosen": fitted.chosen, "reason": fitted.reason, "labels": fitted.labels},
+        {key: value for key, value in program.about.items() if key != "evaluation"}  # it was of the weights before
+        | describe_training(fitted, inputs),
         program.language_model,
         reader_of(fitted.retriever, inputs.corpus) if program.reader is not None else None,
         program.policy,
