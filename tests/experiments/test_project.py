@@ -38,7 +38,8 @@ def test_what_params_yaml_names_is_there(project: Path) -> None:
     check_choices(read_panel())
     conf = {path.relative_to(CHECKOUT) for path in (CHECKOUT / "conf").rglob("*.yaml")}
     assert {path.relative_to(project) for path in (project / "conf").rglob("*")} >= conf
-    assert (project / ".dvc" / "config").read_text() == (CHECKOUT / ".dvc" / "config").read_text()
+    for name in ("config", ".gitignore"):
+        assert (project / ".dvc" / name).read_text() == (CHECKOUT / ".dvc" / name).read_text()
     assert not any(path.is_symlink() for path in project.rglob("*"))
 
 

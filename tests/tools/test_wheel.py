@@ -9,8 +9,9 @@ from zipfile import ZipFile
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-SOURCES = ("src", "conf", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", ".dvc/config")
+SOURCES = ("src", "conf", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", ".dvc")
 ABOUT = ("pyproject.toml", "README.md", "LICENSE")
+IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info", "cache", "tmp")
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 
 
@@ -29,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
         source, copy = PROJECT / name, folder / "checkout" / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(source, copy, symlinks=True, ignore=IGNORED)
         else:
             shutil.copyfile(source, copy)
     archive = build("sdist", folder / "checkout", folder)

@@ -15,6 +15,7 @@ FILES = {
     "experiments/template/dvc.yaml": "dvc.yaml",
     "experiments/template/params.yaml": "params.yaml",
     "experiments/template/dvc-config": ".dvc/config",
+    "experiments/template/dvc-gitignore": ".dvc/.gitignore",
     "experiments/template/dvcignore": ".dvcignore",
     "experiments/template/gitignore": ".gitignore",
 }
