@@ -95,6 +95,8 @@ def main(config: EvaluateConfig) -> None:
         system, metrics, config.evaluation.confidence_level
     )  # the logged program's card states them
     panel, test = read_panel(), paths.COLLECTION_FOLDER / "qrels.parquet"
+    card = (training_folder / paths.PROGRAM_FOLDER / CARD_FILE).read_text(encoding="utf-8")
+    record = TrainingRecord.model_validate_json((training_folder / paths.TRACKING_FILE).read_text(encoding="utf-8"))
     run_id = log_training(
         config.tracking,
         paths.run_name(**names),
@@ -102,17 +104,18 @@ def main(config: EvaluateConfig) -> None:
         program_digest(training_folder / paths.PROGRAM_FOLDER),
         record,
         {paths.TRAINING_FILE: training},
-        (training_folder / paths.PROGRAM_FOLDER / CARD_FILE).read_text(encoding="utf-8"),
+        card,
     )
     log_evaluation(
         config.tracking,
         run_id,
-        metrics=figures(metrics),
-        measure=config.task.measures[0],
+        metrics=figures(metrics) | record.metrics,
+        measure=config.evaluation.measures[0],
+        card=card,
         folder=results,
         tags={key: str(value) for key, value in names.items()} | {"test_queries": str(len(queries))},
         data=[DatasetInput(f"{panel.dataset} test queries", test, sha256(test), "test")],
-        telemetry=telemetry,
+        telemetry=(record.telemetry, telemetry),
     )
 
 

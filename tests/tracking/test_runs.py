@@ -28,6 +28,7 @@ from zero2ir.models.sparse import Sparse
 from zero2ir.online.serving.service import open_program
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.program import Program
+from zero2ir.tracking.names import metric_name
 from zero2ir.tracking.runs import (
     DatasetInput,
     NestedRun,
@@ -54,6 +55,7 @@ QUERY = "list of the words in the string"
 PIPELINE = PipelineRun({"dataset": "trial", "models": ["hybrid"], "seeds": [0]}, "abc")
 SUMMARY = "| Model | nDCG@10 |\n| :-- | --: |\n| hybrid | 0.5 |\n\nMeans.\n\nNo difference is significant.\n"
 CARD = '---\nlicense: "other"\n---\n\n# hybrid by fine_tune\n\nIt searches 40 documents.\n'
+MEASURES = {"nDCG@10": 0.5, "nDCG@10 ci_low": 0.4, "nDCG@10 ci_high": 0.6}
 PROMPT = {
     "digest": "4711",
     "part": "query writer",
@@ -123,11 +125,13 @@ class Store(NamedTuple):
         log_evaluation(
             self.settings,
             run_id,
-            metrics={"nDCG@10": 0.5},
+            metrics=MEASURES | training.metrics,
             measure="nDCG@10",
+            card=CARD,
             folder=folder,
             tags={"test_queries": "7"},
             data=[DatasetInput("trial test queries", folder / "metrics.json", "c3" * 32, "test")],
+            telemetry=[training.telemetry],
         )
 
 
@@ -161,7 +165,7 @@ def store(
                 "seed": 0,
             },
             settings={"model": {"weights": [0.5, 0.5], "depth": 1000}},
-            metrics={"cost/train_seconds": 1.5, "nDCG@10": 0.25},
+            metrics={"cost/train_seconds": 1.5},
             tags={"model": "hybrid", "strategy": "fine_tune", "seed": "0", "documents": "b2", "reason": "y" * 9000},
             seconds=3600.0,
             ended=time.time(),
@@ -207,7 +211,9 @@ def test_run_shows_the_model_card_and_keeps_all_settings(store: Store) -> None:
     import yaml
 
     run = store.run(NAME)
-    assert run.data.tags["mlflow.note.content"] == "# hybrid by fine_tune\n\nIt searches 40 documents."
+    headline, _, card = run.data.tags["mlflow.note.content"].partition("\n\n")
+    assert headline == "**nDCG@10 0.500 [0.400, 0.600]** on 7 test queries."
+    assert card == "# hybrid by fine_tune\n\nIt searches 40 documents."
     assert (store.artifacts(run) / "model_card.md").read_text(encoding="utf-8") == CARD
     kept = yaml.safe_load((store.artifacts(run) / "settings.yaml").read_text(encoding="utf-8"))
     assert kept == {"model": {"weights": [0.5, 0.5], "depth": 1000}}
@@ -237,7 +243,8 @@ def test_run_lasts_as_long_as_the_training(store: Store) -> None:
 
 def test_evaluation_is_added_to_the_run_that_trained(store: Store) -> None:
     run = store.run(NAME)
-    assert run.data.metrics["nDCG.10"] == 0.5  # the evaluation's, not the training's 0.25
+    assert run.data.metrics["nDCG.10"] == 0.5
+    assert next(iter(run.data.metrics)) == "nDCG.10"  # first on MLflow's pages
     assert run.data.tags["test_queries"] == "7"
     assert (store.artifacts(run) / "results" / "metrics.json").is_file()
 
@@ -263,7 +270,7 @@ def test_another_program_or_system_is_a_run_of_its_own(
     store.log(name, digest, training)  # once more: the same run
     (made,) = (run for run in store.runs() if run.info.run_id not in before)
     assert (made.info.run_name, made.info.status) == (name, "FINISHED")
-    assert made.data.metrics == {"cost/train_seconds": 2.5, "nDCG.10": 0.5}
+    assert made.data.metrics == {"cost/train_seconds": 2.5} | {metric_name(key): one for key, one in MEASURES.items()}
     assert made.data.tags["program"] == digest
     client = mlflow.MlflowClient(store.settings.uri)
     for version in client.search_model_versions(f"run_id = '{made.info.run_id}'"):

@@ -283,13 +283,12 @@ def log_training(
         digest: of the saved program.
         training: the record.
         artifacts: JSON files by name.
-        card: the program's model card, Markdown; it becomes the run's description, too.
+        card: the program's model card, Markdown.
 
     Returns:
         The run's id; if a finished run has this name and program, its id, and nothing is logged.
     """
     import mlflow
-    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     client, experiment = _client(settings)
     if (finished := _finished_run(client, experiment.experiment_id, name, digest)) is not None:
@@ -298,11 +297,9 @@ def log_training(
     pipeline = PipelineRun(training.panel, training.revision)
     tags = {PROGRAM_TAG: digest, **training.tags}
     run_id = _new_run(client, experiment.experiment_id, name, pipeline, tags, started)
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, without_header(card)[:MAX_DESCRIPTION])
     with mlflow.start_run(run_id=run_id):
         mlflow.log_params(flatten_parameters(training.parameters))
         _log_data(training.data)
-        mlflow.log_metrics({metric_name(key): value for key, value in training.metrics.items()})
         for file, value in {**artifacts, SETTINGS_ARTIFACT: training.settings}.items():
             mlflow.log_dict(value, file)
         mlflow.log_text(card, CARD_ARTIFACT)
@@ -314,7 +311,6 @@ def log_training(
                 code_paths=[str(PACKAGE)],
                 pip_requirements=_requirements(),
             )
-    _log_telemetry(client, run_id, training.telemetry)
     for one in training.nested_runs:
         _log_nested_run(client, experiment.experiment_id, run_id, name, one)
     for prompt in training.prompts:
@@ -362,14 +358,24 @@ def log_evaluation(
     *,
     metrics: Mapping[str, float],
     measure: str,
+    card: str,
     folder: Path,
     tags: Mapping[str, str],
     data: Sequence[DatasetInput] = (),
-    telemetry: Telemetry | None = None,
+    telemetry: Sequence[Telemetry] = (),
 ) -> None:
-    """Adds the measures and the results folder to the training's run, and registers the program.
+    """Adds the measures and the results folder to the training's run, describes the run, and registers the program.
 
-    ``measure`` is the one by which the saved view of the experiment sorts the systems.
+    Args:
+        settings: where to log.
+        run_id: as ``log_training`` returned it.
+        metrics: the test measures with their intervals, then those of the training: MLflow's pages keep this order.
+        measure: the description begins with it, and the saved view of the experiment sorts the systems by it.
+        card: the program's model card, Markdown; the description ends with it.
+        folder: the results.
+        tags: of the run; ``test_queries`` is their number.
+        data: the test data.
+        telemetry: recorded during the training and during the evaluation.
     """
     import mlflow
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
@@ -377,16 +383,19 @@ def log_evaluation(
     client, experiment = _client(settings)
     save_view(client, experiment, measure)
     trained = client.get_run(run_id).info.end_time
+    quality = "{:.3f} [{:.3f}, {:.3f}]".format(*(metrics[f"{measure}{end}"] for end in ("", " ci_low", " ci_high")))
+    headline = f"**{measure} {quality}** on {tags['test_queries']} test queries."
+    description = f"{headline}\n\n{without_header(card)}"[:MAX_DESCRIPTION]
     with mlflow.start_run(run_id=run_id):
-        mlflow.set_tags(_short(tags))
+        mlflow.set_tags({**_short(tags), MLFLOW_RUN_NOTE: description})
         mlflow.log_metrics({metric_name(key): value for key, value in metrics.items()})
         mlflow.log_artifacts(str(folder), RESULTS_ARTIFACT)
         _log_data(data)
     client.set_terminated(run_id, end_time=trained)  # the evaluation may come hours later
-    _log_telemetry(client, run_id, telemetry)
-    run = client.get_run(run_id)
+    for one in telemetry:
+        _log_telemetry(client, run_id, one)
     with quiet_mlflow():
-        register(client, registered_name(settings.experiment), run, run.data.tags.get(MLFLOW_RUN_NOTE, ""))
+        register(client, registered_name(settings.experiment), client.get_run(run_id), description)
 
 
 def log_report(settings: TrackingSettings, pipeline: PipelineRun, folder: Path, tags: Mapping[str, str]) -> None:
