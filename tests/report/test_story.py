@@ -116,6 +116,13 @@ def test_other_budgets_are_told_as_measured() -> None:
     assert text in said.evidence
 
 
+def test_what_model_auto_expects_of_judgments_is_told() -> None:
+    choice = {"gain_of_judging": {"10": 0.001, "50": 0.0125}}
+    chosen = replace(DENSE, system=DENSE.system.model_copy(update={"model": "auto", "model_choice": choice}))
+    text = "By `model=auto`, choosing the model type again is expected to gain +0.001 after 10, +0.013 after 50 more"
+    assert text in tell(summed_up(SPARSE, chosen))[-1].evidence
+
+
 @given(st.floats(0.01, 1), st.floats(0.001, 0.5))
 def test_the_needed_queries_detect_the_difference_and_one_less_does_not(sd: float, difference: float) -> None:
     queries = int(needed_queries(sd, difference))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from zero2ir.evaluation.calibration import reliability, risk_coverage
+from zero2ir.evaluation.results import LANGUAGE_MODEL, PRETRAINED_WEIGHTS
 from zero2ir.report.budget_curves import Curve
 from zero2ir.report.efficiency import CostAxis, differing_cost_axes, pareto_front
 from zero2ir.report.query_cases import best_system, values_of
@@ -23,7 +24,6 @@ from zero2ir.report.tables import (
     format_amount,
     format_value,
     gain_of,
-    listed,
     sort_by_expected_gain,
 )
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # The palette of Okabe and Ito (2008), which is safe for colour-blind readers, without its yellow.
 COLOURS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _MARKERS = "osD^vPX"
+_GROUPS = ("documents alone", f"with {PRETRAINED_WEIGHTS}", f"with {LANGUAGE_MODEL}")
 GREY = "#6b6b6b"
 _UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02), "xticks": (0, 0.5, 1), "yticks": (0, 0.5, 1)}
 STYLE: Any = {
@@ -230,23 +231,26 @@ class _Row(NamedTuple):
 
 def _rows(summary: Summary) -> list[_Row]:
     """Returns the distinct systems, by what their model types learned from beside documents and judgments."""
-    sources = {model: _common_sources(summary, model) for model in _models(summary)}
+    group_of = {model: _group(summary, model) for model in _models(summary)}
     rows: list[_Row] = []
-    for group in sorted({*sources.values()}, key=lambda one: (one is None, len(one or ()), sorted(one or ()))):
-        if group is not None:
-            title = f"with {listed(sorted(group, reverse=True))}" if group else "documents alone"
-            rows.append(_Row(rows[-1].y + 1.4 if rows else 0.0, title, None))
-        for one in summary.distinct:
-            if sources[one.system.model] == group:
-                rows.append(_Row(rows[-1].y + 1 if rows else 0.0, _label(one, summary), one.system))
+    for group in (*_GROUPS, ""):
+        members = [one for one in summary.distinct if group_of[one.system.model] == group]
+        if members and group:
+            rows.append(_Row(rows[-1].y + 1.4 if rows else 0.0, group, None))
+        for one in members:
+            rows.append(_Row(rows[-1].y + 1 if rows else 0.0, _label(one, summary), one.system))
     return rows
 
 
-def _common_sources(summary: Summary, model: str) -> frozenset[str] | None:
-    """Returns the sources of all strategies of a model type; None if unknown."""
+def _group(summary: Summary, model: str) -> str:
+    """Returns the one of ``_GROUPS`` for the sources that all strategies of a model type share; empty if unknown."""
     stated = [system.sources for system in summary.systems if system.model == model]
     known = [one for one in stated if one is not None]
-    return frozenset.intersection(*known) if len(known) == len(stated) else None
+    if len(known) < len(stated):
+        return ""
+    alone, weights, language_model = _GROUPS
+    shared = frozenset.intersection(*known)
+    return language_model if LANGUAGE_MODEL in shared else weights if PRETRAINED_WEIGHTS in shared else alone
 
 
 def _label(one: DistinctSystem, summary: Summary) -> str:

@@ -26,10 +26,15 @@ def candidates_table(choice: Mapping[str, Any]) -> Table:
 
 
 def worth_of_judging(choice: Mapping[str, Any]) -> str:
+    """Returns a sentence on where the expectations come from, and what to expect of further judgments."""
+    judged = f"{choice['queries']} judged queries and other collections" if choice["queries"] else "other collections"
+    return f"expected of {judged}; {gain_of_judging(choice)}"
+
+
+def gain_of_judging(choice: Mapping[str, Any]) -> str:
     """Returns a sentence on what to expect of further judgments."""
     gains = [f"{format_signed(gain)} after {number}" for number, gain in choice["gain_of_judging"].items()]
-    judged = f"{choice['queries']} judged queries and other collections" if choice["queries"] else "other collections"
-    return f"expected of {judged}; choosing again among them is expected to gain {', '.join(gains)} more judged queries"
+    return f"choosing the model type again is expected to gain {', '.join(gains)} more judged queries"
 
 
 def _difference(candidate: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from zero2ir.evaluation.results import PRETRAINED_WEIGHTS
 from zero2ir.evaluation.significance import SIGNIFICANCE_LEVEL, needed_queries
 from zero2ir.report.budget_curves import Curve
-from zero2ir.report.model_choice import worth_of_judging
+from zero2ir.report.model_choice import gain_of_judging
 from zero2ir.report.tables import (
     UNTRAINED_STRATEGY,
     CorrectedComparison,
@@ -201,7 +201,7 @@ def _of_more_judgments(summary: Summary, curves: Sequence[Curve]) -> Answer | No
             "This holds for queries judged as completely as these, for true differences as large as measured, and for "
             f"a single paired test at the {SIGNIFICANCE_LEVEL:.0%} level with 80% power",
             *_measured(curves, summary.main_measure),
-            *[f"model=auto: {worth_of_judging(choice)}" for choice in _choices(summary)[:1]],
+            *[f"By `model=auto`, {gain_of_judging(choice)}" for choice in _choices(summary)[:1]],
         ),
     )
 
