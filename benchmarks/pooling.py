@@ -2,6 +2,7 @@
 
     python -m benchmarks.pooling forms ../pool/results --output forms --judges 8
     python -m benchmarks.pooling take forms            # when every form has its grades; then run the pipeline again
+    python -m benchmarks.pooling compare ../pool/results --earlier qrels-before.tsv   # the same runs by both judgments
 
 The pool of a test query is the first ten documents of every run below the given folders, that of a train query the
 first ten of each model of the committee. ``forms`` writes what nobody has judged yet, in an order drawn by chance and
@@ -26,8 +27,8 @@ from zero2ir.config import IngestConfig, compose
 from zero2ir.data.checks import check_collection
 from zero2ir.data.loading import load_collection
 from zero2ir.data.pydocs import DATA_FOLDER
-from zero2ir.data.records import Collection
-from zero2ir.evaluation.measures import ranked_lists, read_trec_run
+from zero2ir.data.records import Collection, Judgment
+from zero2ir.evaluation.measures import ranked_lists, read_trec_run, score_run
 from zero2ir.labelling.annotators import annotator_agreement
 
 DEPTH, SEED = 10, 0
@@ -59,9 +60,14 @@ def main() -> None:
     forms.add_argument("--output", type=Path, required=True)
     forms.add_argument("--judges", type=int, default=8)
     commands.add_parser("take").add_argument("forms", type=Path)
+    compare = commands.add_parser("compare")
+    compare.add_argument("results", type=Path)
+    compare.add_argument("--earlier", type=Path, required=True, help="an earlier qrels.tsv")
     given = parser.parse_args()
     if given.command == "take":
         return take_grades(given.forms)
+    if given.command == "compare":
+        return compare_judgments(given.results, given.earlier)
     collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, ["dataset=pydocs"]).dataset))
     pool = pooled(collection, given.results)
     new = unjudged(collection, pool)
@@ -141,8 +147,7 @@ def write_forms(output: Path, collection: Collection, forms: Sequence[Sequence[P
 def take_grades(folder: Path) -> None:
     """Adds the grades to qrels.tsv, and prints how well judges agree."""
     path = DATA_FOLDER / "qrels.tsv"
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [(row["query_id"], row["doc_id"], int(row["relevance"])) for row in csv.DictReader(file, delimiter="\t")]
+    rows = read_qrels(path)
     earlier = {row[:2]: row[2] for row in rows}
     answers = [answer for form in sorted(folder.glob("form-*.json")) for answer in graded(form)]
     new = {pair[:2]: grade for pair, grade in answers if not pair.repeated}
@@ -160,6 +165,32 @@ def take_grades(folder: Path) -> None:
         file.write("query_id\tdoc_id\trelevance\n")
         file.writelines(f"{query_id}\t{doc_id}\t{grade}\n" for query_id, doc_id, grade in rows)
     print(f"{len(new):,} new judgments: {sorted(Counter(new.values()).items())}")
+
+
+def read_qrels(path: Path) -> list[Judgment]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        return [Judgment(row["query_id"], row["doc_id"], int(row["relevance"])) for row in rows]
+
+
+def compare_judgments(results: Path, earlier: Path) -> None:
+    """Prints nDCG@10 and Judged@10 of each run by the earlier judgments and by those of now."""
+    measures = "nDCG@10", "Judged@10"
+    judgments = read_qrels(earlier), read_qrels(DATA_FOLDER / "qrels.tsv")
+    rows = {}
+    for path in results.rglob("run.trec.gz"):
+        run = read_trec_run(path)
+        asked = set(run.query_ids)
+        rows[path.parent.name] = [
+            float(np.mean([score.value for score in scores if score.measure == measure]))
+            for qrels in judgments
+            for scores in [score_run(run, [row for row in qrels if row.query_id in asked], measures)]
+            for measure in measures
+        ]
+    print(f"| system | {' | '.join(f'{when}: {one}' for when in ('before', 'after') for one in measures)} |")
+    print(f"|{'---|' * 5}")
+    for name, figures in sorted(rows.items(), key=lambda row: -row[1][2]):
+        print(f"| {name} | {' | '.join(f'{figure:.3f}' for figure in figures)} |")
 
 
 def graded(form: Path) -> Iterator[tuple[Pair, int]]:
