@@ -23,6 +23,8 @@ QUERIES = 12  # of each split
 MODELS = ("sparse", "static_hybrid")
 STRATEGIES = ("zero_shot", "hybrid")  # hybrid trains by prompt and by meta
 SYSTEMS = [(model, strategy) for model in MODELS for strategy in STRATEGIES]
+BUDGET = {"queries": 6, "documents_per_query": 5}
+FROM_QRELS = {**BUDGET, "judging": "relevant"}  # needs no committee, whose encoders take most of ingest
 DVC_SETTINGS = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
 
 HANGS = 1800  # seconds; six times what the longest command takes alone, for a machine that does other things, too
@@ -132,7 +134,7 @@ def new_project(folder: Path) -> Project:
     project.edit("conf/strategy/meta.yaml", lambda meta: meta.update(outer_loop={"iterations": 2}))
     project.edit("conf/evaluation/default.yaml", lambda evaluation: evaluation.update(resamples=500))
     choices = {"dataset": "local", "models": list(MODELS), "strategies": list(STRATEGIES)}
-    project.edit("params.yaml", lambda panel: panel.update(choices, budget={"queries": 6, "documents_per_query": 5}))
+    project.edit("params.yaml", lambda panel: panel.update(choices, budget=BUDGET))
     return project
 
 

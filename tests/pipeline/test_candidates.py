@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small_project import Project
+from small_project import FROM_QRELS, Project
 
 from zero2ir.data.judgments import read_judgments, test_queries
 from zero2ir.data.store import read_collection
@@ -18,7 +18,7 @@ def reranking(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     """A project that ran once over the judged documents of each query."""
     project = fresh.copy(tmp_path_factory.mktemp("reranking") / "project")
     project.edit("conf/dataset/local.yaml", lambda dataset: dataset.update(candidates="qrels"))
-    choices = {"lm": "none", "models": ["sparse"], "strategies": ["fine_tune"]}
+    choices = {"lm": "none", "budget": FROM_QRELS, "models": ["sparse"], "strategies": ["fine_tune"]}
     project.edit("params.yaml", lambda panel: panel.update(choices))
     project.done("dvc", "repro")
     return project

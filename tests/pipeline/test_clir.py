@@ -43,7 +43,10 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Project:
     write_lines(folder / "qrels.trec", (f"q-{key} 0 {key} 1" for key in QUERIES))
     project.edit("conf/dataset/xquad.yaml", lambda dataset: dataset.update(path="parallel"))
     choices = {"dataset": "xquad", "task": "clir", "lm": "none", "models": ["surface"], "strategies": ["zero_shot"]}
-    project.edit("params.yaml", lambda panel: panel.update(choices, budget={"queries": 3, "documents_per_query": 1}))
+    project.edit(
+        "params.yaml",
+        lambda panel: panel.update(choices, budget={"queries": 3, "documents_per_query": 1, "judging": "relevant"}),
+    )
     project.done("dvc", "repro")
     return project
 

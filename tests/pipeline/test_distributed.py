@@ -9,7 +9,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from small_project import Project, committed_project
+from small_project import FROM_QRELS, Project, committed_project
 
 pytestmark = pytest.mark.slow
 PRESET = {
@@ -17,6 +17,7 @@ PRESET = {
     "panel": {
         "dataset": "local",
         "lm": "none",
+        "budget": FROM_QRELS,
         "models": ["sparse"],
         "strategies": ["zero_shot", "fine_tune"],
         "seeds": [0, 1, 2],

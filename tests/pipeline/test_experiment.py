@@ -3,12 +3,18 @@
 import signal
 
 import pytest
-from small_project import Project, committed_project
+from small_project import FROM_QRELS, Project, committed_project
 
 pytestmark = pytest.mark.slow
 PRESET = {
     "title": "What three more judged queries are worth",
-    "panel": {"dataset": "local", "lm": "none", "models": ["sparse"], "strategies": ["fine_tune"]},
+    "panel": {
+        "dataset": "local",
+        "lm": "none",
+        "budget": FROM_QRELS,
+        "models": ["sparse"],
+        "strategies": ["fine_tune"],
+    },
     "sweep": {"budget.queries": [3, 6]},
     "memory_gb": 1,
 }

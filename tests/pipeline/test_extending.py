@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_project import Project
+from small_project import FROM_QRELS, Project
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,13 @@ def extended(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     """A project with the three additions, that ran all stages."""
     project = fresh.copy(tmp_path_factory.mktemp("extending") / "project")
     shutil.copytree(EXTENDING, project.folder, dirs_exist_ok=True)
-    choices = {"lm": "none", "dataset": "handbook", "models": ["sparse", "overlap"], "strategies": ["greedy"]}
+    choices = {
+        "lm": "none",
+        "budget": FROM_QRELS,
+        "dataset": "handbook",
+        "models": ["sparse", "overlap"],
+        "strategies": ["greedy"],
+    }
     project.edit("params.yaml", lambda panel: panel.update(choices))
     project.done("dvc", "repro")
     return project
