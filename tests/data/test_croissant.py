@@ -1,10 +1,12 @@
 """The Croissant description of a collection, as MLCommons' own library reads and validates it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from absl.logging import get_absl_handler
 from mlcroissant import Dataset
 
 from zero2ir.data import pydocs
@@ -12,6 +14,10 @@ from zero2ir.data.checks import check_collection
 from zero2ir.data.croissant import CROISSANT_FILE
 from zero2ir.data.records import CandidateDocument, Collection, Document, Judgment, Query
 from zero2ir.data.store import read_collection, write_collection
+
+# absl, which mlcroissant imports, holds the standard error that pytest captures, and closes it as soon as any other
+# library configures logging.
+get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 SMALL = Collection(
     documents=[Document("d1", "título", "text"), Document("d2", "", "日本\u2028語")],
