@@ -385,7 +385,8 @@ def test_a_trained_program_says_how_it_came_about(corpus: Corpus, string_judgmen
     rows = [JudgedDocument(row[0], *row) for row in string_judgments]
     trained = train_program(Sparse(), ZeroShot(), TrainingInputs(corpus, rows), {"model": "sparse"})
     assert trained.program.about["model"] == "sparse"
-    assert trained.program.about.keys() == {"model", "language", "precision", "chosen", "reason", "labels"}
+    learned = {"judged_queries", "labels", "chosen", "reason", "decisions"}
+    assert trained.program.about.keys() == {"model", "language", "encoders", "precision"} | learned
     assert trained.program.language == trained.program.about["language"] == "en"
 
 

@@ -147,9 +147,9 @@ def check_output(path: Path, written: Callable[[Path], Collection[str]] | None =
     target = path.resolve()
     if Path.cwd().is_relative_to(target):
         raise InputError(f"{path}: is or contains the current folder; give another folder")
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{path}: is a file; give a folder")
-    with one_at_a_time(target.parent):
+    with one_at_a_time(target.parent):  # another process may just replace the folder
+        if target.exists() and not target.is_dir():
+            raise InputError(f"{path}: is a file; give a folder")
         if target.is_dir():
             _check_files(target, path, written)
     check_writable(path, target.parent)
