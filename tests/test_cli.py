@@ -70,7 +70,7 @@ COMMANDS = {
     "serve": "--state --host --port --log-queries --impressions --executor --replicas --address --allow-endpoint --set",
     "compare": "--models --strategies --folds --task --encoder --lm --language --seed --set",
     "experiment": "--set --jobs --executor --address",
-    "check": "--only --list --write --sample --seed --minutes --log --html --jobs",
+    "check": "--only --list --write --stages --sample --seed --minutes --log --html --jobs",
     "label": "--queries --output --web --port --budget --selection --annotator --annotations --import --export "
     "--model --strategy --encoder --lm --language --seed --set",
     "improve": "--feedback --judgments --roll-back --level --seed --allow-endpoint --tracking --name",
@@ -246,7 +246,7 @@ def test_train_chooses_the_model_and_says_what_of(folder: Path, capsys: pytest.C
     first_words = {word for line in table.splitlines() for word in line.split()[:1]}
     assert {one["name"] for one in choice["candidates"]} <= first_words
     assert len(choice["candidates"]) == 6
-    assert "choosing again among them is expected to gain +0.0" in printed
+    assert "choosing the model type again is expected to gain +0.0" in printed
     assert "the two likeliest model types differ: [bold]swap[/bold]" in printed
     assert len(load("auto")(query="upper case").docids) == 10
 
