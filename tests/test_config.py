@@ -403,7 +403,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "dataset/pydocs",
             {"sauce": "pydocs"},
-            "dataset.sauce: unknown key; valid keys are candidates, deep_judgments, document_language, name",
+            "dataset.sauce: unknown key; valid keys are candidates, deep_judgments, document_language, licence, name",
         ),
         ("dataset/pydocs", {"source": "pydoc"}, "dataset.source: .*'pydocs', 'ir_datasets' or 'local', not 'pydoc'"),
         ("lm/smollm2", {"max_token": 3}, "lm.max_token: unknown key; valid keys are api_base"),
