@@ -55,8 +55,8 @@ def test_the_wheel_has_every_file_of_the_package(wheel: ZipFile) -> None:
     assert packed == package
     for name in ("conf/model/hybrid.yaml", "data/pydocs/qrels.tsv", "report/page.html.j2", "py.typed"):
         assert f"zero2ir/{name}" in packed
-    for name in ("stages/train.py", "dvc.yaml"):
-        assert wheel.read(f"zero2ir/experiments/template/{name}") == (PROJECT / name).read_bytes()
+    for name, source in (("stages/train.py", "stages/train.py"), ("pipeline.yaml", "dvc.yaml")):
+        assert wheel.read(f"zero2ir/experiments/template/{name}") == (PROJECT / source).read_bytes()
 
 
 def test_the_wheel_has_the_licence_and_the_extras(wheel: ZipFile) -> None:

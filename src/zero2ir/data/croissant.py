@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir.data.records import CandidateDocument, Document, Judgment, Query
-from zero2ir.io.files import sha256
 
 CROISSANT_FILE = "croissant.json"
 _CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
@@ -53,7 +52,9 @@ _TEXT = {Document: "Text of the document.", Query: "Text of the query."}
 _TYPES = {int: "sc:Integer"}  # of a column; all others are texts
 
 
-def describe(metadata: Mapping[str, Any], files: Mapping[str, type], folder: Path) -> dict[str, Any]:
+def describe(
+    metadata: Mapping[str, Any], files: Mapping[str, type], digests: Mapping[str, str], folder: Path
+) -> dict[str, Any]:
     """Returns the JSON-LD description of a collection; the same collection gives the same one.
 
     Paths are relative to the folder, and there are no dates: the version names the content.
@@ -61,9 +62,9 @@ def describe(metadata: Mapping[str, Any], files: Mapping[str, type], folder: Pat
     Args:
         metadata: of ``Collection``; "source" and "licence" are required.
         files: names of Parquet files in the folder, each with the class of its records.
+        digests: SHA-256 of each file, hexadecimal.
         folder: contains the files.
     """
-    digests = {name: sha256(folder / name) for name in files}
     content = hashlib.sha256("".join(digests[name] for name in sorted(digests)).encode()).hexdigest()
     about = {
         "description": " ".join([metadata.get("description", ""), f"Source: {metadata['source']}."]).strip(),

@@ -39,14 +39,15 @@ def write_collection(collection: Collection, quality: DataQuality, folder: Path)
     with finished_folder(folder) as part:
         for name, records in rows.items():
             write_records(records, files[name], part / name)
+        digests = {name: sha256(part / name) for name in files}
         manifest = {
             **collection.metadata,
             "counts": _counts(collection),
             "quality": {flaw: asdict(issue) for flaw, issue in quality.items()},
-            "sha256": {name: sha256(part / name) for name in files},
+            "sha256": digests,
         }
         write_json(part / "manifest.json", manifest)
-        write_json(part / CROISSANT_FILE, describe(collection.metadata, files, part))
+        write_json(part / CROISSANT_FILE, describe(collection.metadata, files, digests, part))
 
 
 def read_documents(folder: Path) -> list[Document]:

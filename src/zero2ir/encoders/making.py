@@ -21,7 +21,6 @@ from zero2ir.io import paths
 from zero2ir.io.settings import Settings
 
 ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_interaction", "sentences", "multitask")
-FROM_SCRATCH = ("static", "scratch")  # roles whose weights are random at first; all others start from pretrained ones
 
 
 class MakingSettings(Settings):

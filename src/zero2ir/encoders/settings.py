@@ -13,6 +13,8 @@ from zero2ir.io.files import sha256
 from zero2ir.io.paths import home_expanded
 from zero2ir.io.settings import Settings
 
+FROM_SCRATCH = ("static", "scratch")  # roles whose weights are random at first; all others start from pretrained ones
+
 
 class EncoderSettings(Settings):
     """The schema of ``conf/encoder/*.yaml``: a general-purpose encoder.

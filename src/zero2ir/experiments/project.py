@@ -12,7 +12,7 @@ REQUIREMENTS_FILE = "requirements.txt"
 CODE = re.compile(r"(?:^ *- src/zero2ir/.*\n)+", re.MULTILINE)  # of dvc.yaml
 FOLDERS = {"conf": "conf", "experiments/template/stages": "stages"}
 FILES = {
-    "experiments/template/dvc.yaml": "dvc.yaml",
+    "experiments/template/pipeline.yaml": "dvc.yaml",  # named dvc.yaml, DVC would run it in a checkout, too
     "experiments/template/params.yaml": "params.yaml",
     "experiments/template/dvc-config": ".dvc/config",
     "experiments/template/dvc-gitignore": ".dvc/.gitignore",

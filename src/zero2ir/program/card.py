@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from zero2ir.data.languages import language_of
+from zero2ir.encoders.settings import FROM_SCRATCH
 from zero2ir.io.markdown import Table, escaped, markdown
 from zero2ir.program.policy import Policy
 
@@ -25,7 +26,6 @@ CALIBRATION = {  # its figures in metrics.json
     "Brier": "Brier score of the confidence",
     "ECE": "expected calibration error",
 }
-ALONE = ("static", "scratch")  # roles of encoders that learned from the documents alone
 LIMITS = (
     "Ten judged queries do not distinguish systems that differ by less than about 0.16 nDCG@10: that this program is "
     "the best one for these documents is likely, not shown.",
@@ -120,7 +120,9 @@ def _licences(card: Card) -> Table:
     about = card.about
     rows = [["documents", str(about.get("data", {}).get("licence", "unknown"))]]
     for role, name in about.get("encoders", {}).items():
-        other = "trained on the documents alone" if role in ALONE else "ask the makers of the one it started from"
+        other = (
+            "trained on the documents alone" if role in FROM_SCRATCH else "ask the makers of the one it started from"
+        )
         model, licence, _ = ENCODERS.get(name, (name, other, ""))
         rows.append([f"encoder {role}: {model}", licence])
     if card.language_model:

@@ -30,8 +30,8 @@ from zero2ir.data.settings import JudgmentBudget, LanguageCode
 from zero2ir.data.words import has_stemmer
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import FROM_SCRATCH, MakingSettings, make_encoder, source_role
-from zero2ir.encoders.settings import EncoderSettings, check_available
+from zero2ir.encoders.making import MakingSettings, make_encoder, source_role
+from zero2ir.encoders.settings import FROM_SCRATCH, EncoderSettings, check_available
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.io import paths
 from zero2ir.io.settings import Settings

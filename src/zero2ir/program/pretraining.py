@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from zero2ir.encoders.base import embed, save_encoded
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import FROM_SCRATCH, MakingSettings, make_encoder, training_digest
-from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.encoders.making import MakingSettings, make_encoder, training_digest
+from zero2ir.encoders.settings import FROM_SCRATCH, EncoderSettings
 from zero2ir.encoders.training import LossPoint, read_losses, write_losses
 from zero2ir.evaluation.results import LANGUAGE_MODEL, PRETRAINED_WEIGHTS
 from zero2ir.io import paths

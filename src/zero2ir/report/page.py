@@ -9,6 +9,7 @@ from zero2ir.data.records import Collection
 from zero2ir.evaluation.results import all_topics, read_all
 from zero2ir.io.files import finished_file, finished_folder
 from zero2ir.io.markdown import Table, escaped, heading, markdown
+from zero2ir.io.pages import render_page
 from zero2ir.report import tables
 from zero2ir.report.budget_curves import Curve, budget_curves, budgets_table, read_other_budgets
 from zero2ir.report.delta_plot import delta_plot
@@ -156,19 +157,12 @@ def _page(
     curves: Sequence[Curve],
     judged_irrelevant: float | None,
 ) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("zero2ir.report", "."),
-        autoescape=True,  # names, documents and LM outputs are untrusted
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     systems = tables.systems_table(summary)
     prices = differing_cost_axes(summary)
     searched = [each for each in summary.results if each.system.prompts]
-    return environment.get_template("page.html.j2").render(
+    return render_page(
+        "zero2ir.report",
+        "page.html.j2",
         summary=summary,
         figures={drawn["name"]: drawn for drawn in figures},
         answers=answers,
