@@ -8,6 +8,7 @@
 # make lock      pins the installed packages, with their digests
 # make sbom      writes a bill of materials of packages, weights and data, with licences, to dist/sbom.cdx.json
 # make dist-check  tries the wheel in an empty environment: training, search, service and pipeline
+# make promises  tries what is promised, by kills, faults and hostile input, in hours, and records what held
 # make peers     installs what benchmarks/peers.py compares zero2ir with, in .venv-peers
 # make help      lists these targets
 
@@ -18,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup repro lint test test-all docs data profile lock sbom dist-check peers help
+.PHONY: setup repro lint test test-all docs data profile lock sbom dist-check promises peers help
 
 setup: $(STAMP)
 
@@ -74,6 +75,9 @@ sbom: setup
 
 dist-check: setup
 	$(BIN)/python -m tools.dist_check
+
+promises: setup
+	$(BIN)/python -m benchmarks.promises
 
 # PyTerrier also needs Java, and gets Terrier's jar from Maven Central on first use.
 peers:

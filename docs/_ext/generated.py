@@ -2,8 +2,8 @@
 
 ``<!-- table: NAME -->`` becomes a table of reproduction.yaml and the command that makes it, ``<!-- commands -->`` the
 commands of the command line, ``<!-- settings: GROUP -->`` a group of the configuration, ``<!-- languages -->`` the
-supported languages, ``<!-- reproductions -->`` the log of checked figures, ``<!-- notebook: FILE -->`` a notebook with
-its outputs. The page of all figures is written beside the built pages, as figures/index.html.
+supported languages, ``<!-- reproductions -->`` the log of checked figures, ``<!-- promises: PART -->`` the trials of
+promises, ``<!-- notebook: FILE -->`` a notebook with its outputs. The page of all figures is written beside the built pages, as figures/index.html.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 from command_reference import commands_markdown
 from language_table import languages_markdown
 from notebook_cells import notebook_markdown
-from result_tables import reproductions_markdown, table_markdown, write_figures
+from result_tables import promises_markdown, reproductions_markdown, table_markdown, write_figures
 from settings_reference import group_markdown, panel_markdown, stages_markdown
 
 WRITERS: dict[str, Callable[[str], str]] = {
@@ -25,6 +25,7 @@ WRITERS: dict[str, Callable[[str], str]] = {
     "languages": lambda _: languages_markdown(),
     "panel": lambda _: panel_markdown(),
     "reproductions": lambda _: reproductions_markdown(),
+    "promises": promises_markdown,
     "notebook": notebook_markdown,
 }
 MARKER = re.compile(rf"^<!-- ({'|'.join(WRITERS)})(?:: (\S+))? -->$", re.MULTILINE)

@@ -1,5 +1,6 @@
-"""Tables of results from reproduction.yaml, and the checks of their figures."""
+"""Tables of results from reproduction.yaml, the checks of their figures, and the trials of promises."""
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -39,3 +40,20 @@ def reproductions_markdown() -> str:
 def write_figures(folder: Path) -> None:
     """Writes the page of every published figure and its last check."""
     write_page(folder, figures(published()), read_log(PROJECT / REPRODUCTIONS_FILE))
+
+
+def promises_markdown(part: str) -> str:
+    """The trials of one part of docs/results/promises.json, and where they ran.
+
+    Raises:
+        KeyError: it was not tried.
+    """
+    trials = json.loads((PROJECT / "docs" / "results" / "promises.json").read_text(encoding="utf-8"))["parts"][part]
+    rows = [
+        [one["promise"], one["trial"], f"{one['kept']:,} of {one['tried']:,}", one["notes"]]
+        for one in trials["outcomes"]
+    ]
+    table = markdown(Table(["promise", "how it is tried", "kept", "figures"], rows, labels=4))
+    where = f"{trials['date'][:10]}, {trials['revision']}, {trials['processor']}, {trials['system']}"
+    ran = f"Python {trials['python']}, seed {trials['seed']}, {trials['seconds'] / 60:,.0f} minutes"
+    return f":::{{container}} results\n\n{table}\n:::\n\n`python -m benchmarks.promises {part}`: {where}, {ran}\n"
