@@ -3,8 +3,8 @@
     python -m benchmarks.promises                               # every part at full size: hours
     python -m benchmarks.promises kills poisoned --scale 0.1    # two parts, a tenth of their trials, nothing recorded
 
-A part that ran at full size replaces its entry in docs/results/promises.json, from which the documentation makes its page.
-Exits with status 1 if a promise was broken.
+A part that ran at full size replaces its entry in docs/results/promises.json, which the documentation shows. Exits with
+status 1 if a promise was broken.
 """
 
 import argparse

@@ -3,7 +3,8 @@
 ``<!-- table: NAME -->`` becomes a table of reproduction.yaml and the command that makes it, ``<!-- commands -->`` the
 commands of the command line, ``<!-- settings: GROUP -->`` a group of the configuration, ``<!-- languages -->`` the
 supported languages, ``<!-- reproductions -->`` the log of checked figures, ``<!-- promises: PART -->`` the trials of
-promises, ``<!-- notebook: FILE -->`` a notebook with its outputs. The page of all figures is written beside the built pages, as figures/index.html.
+promises, ``<!-- notebook: FILE -->`` a notebook with its outputs. The page of all figures is written beside the built
+pages, as figures/index.html.
 """
 
 import re
