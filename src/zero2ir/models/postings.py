@@ -16,7 +16,7 @@ STALE_SHARE = 1 / 8  # of the first block: added and removed documents, before t
 
 
 class Block(NamedTuple):
-    """Counts of terms, (n_rows, n_terms) int32, and lengths of rows; later terms have no column."""
+    """Counts of terms, (n_rows, n_terms) of an unsigned type, and lengths of rows; later terms have no column."""
 
     by_row: csr_matrix
     by_term: csc_matrix
@@ -70,12 +70,14 @@ class Postings:
             parts.append(_counts(texts, vocabulary))
         for part in parts:
             part.resize(part.shape[0], len(vocabulary))
-        counts = vstack(parts, format="csr", dtype=np.int32)
+        counts = vstack(parts, format="csr")
+        parts.clear()  # before the copy by term: a million documents are gigabytes
         return cls.of_counts(*_in_order(counts, vocabulary, sorted(vocabulary)))
 
     @classmethod
     def of_counts(cls, vocabulary: dict[str, int], counts: csr_matrix) -> Self:
-        """Takes (n_documents, n_terms) int32 counts, of terms in alphabetical order."""
+        """Takes (n_documents, n_terms) integer counts, of terms in alphabetical order."""
+        counts.data = _small(counts.data)
         frequencies = np.bincount(counts.indices, minlength=len(vocabulary))
         rows = np.arange(counts.shape[0])
         return cls(vocabulary, Block.of(counts), Block.of(counts[:0]), rows, frequencies)
@@ -87,7 +89,7 @@ class Postings:
         new = _counts(added, vocabulary)
         before = self.later.by_row.copy()
         before.resize(before.shape[0], len(vocabulary))
-        later = Block.of(vstack([before, new], format="csr", dtype=np.int32))
+        later = Block.of(vstack([before, new], format="csr"))
         n_rows = len(self._numbers)
         rows = np.concatenate([self.rows[kept], np.arange(n_rows, n_rows + len(added))])
         frequencies = np.zeros(len(vocabulary), dtype=np.int64)
@@ -107,7 +109,7 @@ class Postings:
             return self
         first = self.first.by_row.copy()
         first.resize(first.shape[0], len(self.vocabulary))
-        counts = vstack([first, self.later.by_row], format="csr", dtype=np.int32)[self.rows]
+        counts = vstack([first, self.later.by_row], format="csr")[self.rows]
         terms = sorted(self.terms[number] for number in np.flatnonzero(self.frequencies).tolist())
         return Postings.of_counts(*_in_order(counts, self.vocabulary, terms))
 
@@ -160,19 +162,26 @@ def _extend(vocabulary: dict[str, int], texts: Iterable[Sequence[str]]) -> None:
 def _in_order(
     counts: csr_matrix, vocabulary: dict[str, int], terms: Sequence[str]
 ) -> tuple[dict[str, int], csr_matrix]:
-    """Returns the vocabulary and the counts of ``terms``, which are all that occur, in their order."""
+    """Returns the vocabulary and the counts of ``terms``, all that occur, in their order; alters ``counts``."""
     places = np.zeros(len(vocabulary), dtype=np.int32)
     places[[vocabulary[term] for term in terms]] = np.arange(len(terms))
-    ordered = csr_matrix((counts.data, places[counts.indices], counts.indptr), shape=(counts.shape[0], len(terms)))
+    np.take(places, counts.indices, out=counts.indices, mode="clip")  # without "clip", numpy makes a copy
+    ordered = csr_matrix((counts.data, counts.indices, counts.indptr), shape=(counts.shape[0], len(terms)))
     ordered.sort_indices()
     return {term: number for number, term in enumerate(terms)}, ordered
 
 
 def _counts(texts: Sequence[Sequence[str]], vocabulary: dict[str, int]) -> csr_matrix:
-    """Returns (n_documents, n_terms) int32 counts of the terms of tokenized documents."""
+    """Returns (n_documents, n_terms) counts of the terms of tokenized documents."""
     pointers = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype(np.int64)
     flat = np.fromiter((vocabulary[one] for text in texts for one in text), dtype=np.int32, count=int(pointers[-1]))
     ones = np.ones(len(flat), dtype=np.int32)
     counts = csr_matrix((ones, flat, pointers), shape=(len(texts), len(vocabulary)))
     counts.sum_duplicates()
+    counts.data = _small(counts.data)
     return counts
+
+
+def _small(counts: np.ndarray) -> np.ndarray:
+    """Returns positive counts in the smallest unsigned type that holds them: one byte for nearly all collections."""
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))), copy=False)

@@ -174,5 +174,6 @@ def write_postings(folder: Path, postings: Postings) -> None:
 
 
 def _save_counts(folder: Path, name: str, counts: Compressed | csr_matrix | csc_matrix) -> None:
+    parts = {"data": counts.data.astype(np.int32, copy=False), "indices": counts.indices, "indptr": counts.indptr}
     for part in PARTS:
-        save_embeddings(folder / f"{name}.{part}.npy", getattr(counts, part))
+        save_embeddings(folder / f"{name}.{part}.npy", parts[part])

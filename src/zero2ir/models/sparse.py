@@ -217,7 +217,7 @@ class Sparse(Tunable, Updatable, Shardable, FeedbackSearch):
             postings.save(folder / SHARDS_FOLDER)
             return
         counts = postings.first.by_row
-        parts = {"data": counts.data, "indices": counts.indices, "indptr": counts.indptr}
+        parts = {"data": counts.data.astype(np.int32, copy=False), "indices": counts.indices, "indptr": counts.indptr}
         save_file(parts, folder / COUNTS_FILE)
 
     @classmethod
