@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from pydantic import AwareDatetime
 
+from benchmarks import soak
 from benchmarks.outcomes import Outcome
 from zero2ir.io.files import finished_file
 from zero2ir.io.settings import NonNegativeInt, Settings, read_state
@@ -32,7 +33,7 @@ class Part(NamedTuple):
     number: int
 
 
-PARTS: dict[str, Part] = {}
+PARTS: dict[str, Part] = {"soak": Part(soak.run, 3600)}  # seconds
 
 
 class Trials(Settings):
