@@ -2,9 +2,10 @@
 
 import os
 
-# No library reports to its maker, and torch's threads sleep while they wait for each other: by default they spin, and
-# beside other jobs a query takes eight times the processor time. Each library reads its variable when it is imported,
-# which happens after this; child processes inherit the variables. A variable that the user has set stays as it is.
+# No library reports to its maker, and threads of torch and of numpy's OpenBLAS sleep while they wait: by default they
+# spin, and beside other jobs a query takes eight times (torch) or twice (numpy) the processor time. Each library reads
+# its variable when it is imported, which happens after this; child processes inherit the variables. A variable that the
+# user has set stays as it is.
 for _variable, _value in {
     "DO_NOT_TRACK": "true",  # read by several
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -13,6 +14,7 @@ for _variable, _value in {
     "DVC_NO_ANALYTICS": "true",
     "RAY_USAGE_STATS_ENABLED": "0",
     "OMP_WAIT_POLICY": "PASSIVE",
+    "OPENBLAS_THREAD_TIMEOUT": "4",  # the shortest: 2 ** 4 cycles
 }.items():
     os.environ.setdefault(_variable, _value)
 
