@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from zero2ir.config import LibraryConfig, compose
 from zero2ir.data.digest import content_digest
 from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models.auto import Auto
 from zero2ir.models.dense import Dense
@@ -112,6 +114,13 @@ def test_every_candidate_states_its_cost(inputs: TrainingInputs) -> None:
     assert 4 * dimension <= rows["static"].bytes_per_document < 4 * dimension + 100
     assert rows["hybrid"].bytes_per_document > rows["sparse"].bytes_per_document
     assert rows["static"].megabytes > rows["sparse"].megabytes  # the encoder's weights
+
+
+def test_weights_that_a_program_does_not_save_count_as_memory(inputs: TrainingInputs) -> None:
+    minilm = DenseEncoder(compose("library", LibraryConfig, []).encoder)
+    corpus = Corpus(inputs.corpus.documents[:20], {"pretrained": minilm})
+    (row,) = choose_model(Auto({"dense": Dense()}), TrainingInputs(corpus, [])).candidates
+    assert 90 < row.megabytes < 95  # 22.7 million parameters of four bytes
 
 
 def test_what_exceeds_a_limit_is_not_chosen(inputs: TrainingInputs) -> None:

@@ -77,6 +77,10 @@ class TextEncoder(ABC):
         network: Any = self.model
         return network.tokenizer.get_vocab(), network[0].auto_model.get_input_embeddings().num_embeddings
 
+    def n_bytes(self) -> int:
+        """Returns the bytes of the network's weights in memory."""
+        return sum(tensor.nbytes for tensor in self.model.state_dict().values())
+
     def save(self, folder: Path) -> None:
         """Writes ``encoder.json``, and the weights if they were trained here."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -157,6 +157,9 @@ class DenseEncoder(TextEncoder):
         else:
             super().write_weights(folder)
 
+    def n_bytes(self) -> int:
+        return self._inference.n_bytes() if self._inference else super().n_bytes()
+
     def vocabulary(self) -> tuple[Mapping[str, int], int]:
         if isinstance(self._network, InferenceNetwork):
             return self._network.vocabulary()

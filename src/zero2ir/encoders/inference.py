@@ -127,6 +127,10 @@ class InferenceNetwork(ABC):
         """Returns the numbers of the tokens, and the number of rows of the token embeddings."""
         return self._tokenizer.get_vocab(), len(self._tensors[self.TABLE])
 
+    def n_bytes(self) -> int:
+        """Returns the bytes of the weights in memory."""
+        return sum(tensor.nbytes for tensor in self._tensors.values())
+
     def write(self, folder: Path) -> None:
         """Writes the model as it was loaded."""
         from safetensors.torch import save_file

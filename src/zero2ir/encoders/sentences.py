@@ -63,6 +63,9 @@ class SentenceEncoder(TokenEncoder):
         vectors = self.dense.encode_queries(texts)
         return Tokens.concatenate([row[None] if row.any() else row[None][:0] for row in vectors], vectors)
 
+    def n_bytes(self) -> int:
+        return self.dense.n_bytes()
+
     def vocabulary(self) -> tuple[Mapping[str, int], int]:
         return self.dense.vocabulary()
 

@@ -14,7 +14,7 @@ from zero2ir.errors import InputError
 from zero2ir.io.files import files_below
 from zero2ir.io.terminal import progress
 from zero2ir.models.auto import Auto
-from zero2ir.models.base import Retriever
+from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.models.capabilities import search_without
 from zero2ir.models.ranking import ranking_agreement, reference_sample
 from zero2ir.program.program import index_bytes
@@ -214,13 +214,15 @@ def _cost_on_sample(model: Retriever, corpus: Corpus, auto: Auto) -> Cost:
 
 
 def _saved_size(retriever: Retriever, documents: int) -> Cost:
-    """Returns the size of a retriever's files, scaled to this number of documents."""
+    """Returns the size of a retriever's files, scaled to this number of documents, and of weights not among them."""
+    encoders = [retriever.corpus.encoder(role) for role in encoder_roles(retriever)]
+    not_saved = sum(encoder.n_bytes() for encoder in encoders if not encoder.trained)
     with TemporaryDirectory() as folder:
         retriever.save(Path(folder) / "retriever")
         total = sum(path.stat().st_size for path in files_below(Path(folder)))
         index = index_bytes(Path(folder))
     per_document = index / len(retriever.corpus.documents)
-    return Cost(None, per_document, (total - index + per_document * documents) / MEGABYTE)
+    return Cost(None, per_document, (not_saved + total - index + per_document * documents) / MEGABYTE)
 
 
 def _exceeds(cost: Cost, auto: Auto) -> bool:
