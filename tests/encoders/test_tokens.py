@@ -190,7 +190,9 @@ def test_bfloat16_documents_match_queries_as_exact_ones_do(
     )
     assert exact.digest() != rounded.digest()
     queries, others = (one.encode_queries(["open a file", "sort a list"]).vectors for one in (exact, rounded))
-    np.testing.assert_allclose(queries, others, atol=1e-3)  # queries are exact, but the projection saw rounded documents
+    np.testing.assert_allclose(
+        queries, others, atol=1e-3
+    )  # queries are exact, but the projection saw rounded documents
     found, expected = rounded.encode(texts), exact.encode(texts)
     assert not np.array_equal(found.vectors, expected.vectors)
     np.testing.assert_allclose(found.floats(0, 99999), expected.floats(0, 99999), atol=0.06)
