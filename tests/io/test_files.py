@@ -1,7 +1,11 @@
 """Whole or absent: what a failing block leaves behind, and what two writers at once do to each other."""
 
 import json
+import os
+import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -11,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.errors import InputError
-from zero2ir.io.files import check_output, files_below, finished_file, finished_folder, sha256, write_json
+from zero2ir.io.files import (
+    check_output,
+    check_writable,
+    files_below,
+    finished_file,
+    finished_folder,
+    sha256,
+    write_json,
+)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -172,6 +184,21 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) ->
         (other / "whole").write_text("whole")
     assert not part.exists()
     assert tree(tmp_path) == {"file": b"1\n", "file.txt.part": b"of the user", "folder/whole": b"whole"}
+
+
+def test_a_check_that_is_killed_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
+    def killed(moment: int) -> bool:
+        """Whether a process was killed at that one of the operations that Python reports to its audit hooks."""
+        moments = count(1)
+        if not (child := os.fork()):
+            sys.addaudithook(lambda *_: os.kill(os.getpid(), signal.SIGKILL) if next(moments) == moment else None)
+            check_writable(tmp_path / "file", tmp_path)
+            os._exit(0)
+        return os.waitpid(child, 0)[1] != 0
+
+    assert killed(1)
+    assert not all(killed(moment) for moment in range(2, 200))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_was_being_replaced_when_its_writer_was_killed_is_set_back(tmp_path: Path) -> None:

@@ -373,14 +373,58 @@ def test_a_recording_that_was_killed_is_ended_by_the_next_one(store: Store, monk
     finished = store.run(NAME)
     killed = client.create_run(finished.info.experiment_id, run_name="again", tags={"program": DIGEST})
     same = client.create_run(finished.info.experiment_id, run_name=NAME, tags={"program": DIGEST})
+    below = client.create_run(finished.info.experiment_id, tags={"mlflow.parentRunId": same.info.run_id})
     training = TrainingRecord(
         panel=PIPELINE.panel, revision="abc", parameters={}, metrics={}, tags={}, seconds=0, ended=time.time()
     )
     assert log_training(store.settings, NAME, store.program, DIGEST, training, {}, CARD) == finished.info.run_id
-    assert client.get_run(same.info.run_id).info.status == "KILLED"
+    assert [client.get_run(one.info.run_id).info.status for one in (same, below)] == ["KILLED", "KILLED"]
     assert client.get_run(killed.info.run_id).info.status == "RUNNING"  # of another system
-    for run in (killed, same):
+    for run in (killed, same, below):
         store.delete(run)
+
+
+def test_a_training_counts_as_recorded_only_with_all_that_it_tried(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there when a kill comes, while the candidates of a training are recorded."""
+    import mlflow
+
+    monkeypatch.chdir(store.folder)
+    client, statuses = mlflow.MlflowClient(store.settings.uri), []
+    training = TrainingRecord(
+        panel=PIPELINE.panel,
+        revision="abc",
+        parameters={},
+        metrics={},
+        tags={},
+        seconds=0,
+        ended=time.time(),
+        nested_runs=[NestedRun("prompt-4711", {}, {}, {})],
+    )
+
+    def seen(client: Any, experiment: str, parent: str, name: str, nested_run: NestedRun) -> None:
+        statuses.append(client.get_run(parent).info.status)
+
+    monkeypatch.setattr("zero2ir.tracking.runs._log_nested_run", seen)
+    run_id = log_training(store.settings, "tried", store.program, "f3" * 32, training, {}, CARD)
+    assert statuses == ["RUNNING"]
+    assert client.get_run(run_id).info.status == "FINISHED"
+    client.delete_run(run_id)
+
+
+def test_a_pretraining_that_was_killed_is_ended_by_the_next_one(store: Store) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(store.settings.uri)
+    parent = store.run(NAME).data.tags["mlflow.parentRunId"]
+    killed = client.create_run(
+        store.run(NAME).info.experiment_id, run_name="pretrain", tags={"mlflow.parentRunId": parent}
+    )
+    log_pretraining(store.settings, PIPELINE, "pretrain", {}, parameters={}, metrics={}, tags={})
+    assert client.get_run(killed.info.run_id).info.status == "KILLED"
+    store.delete(killed)
+    store.delete(store.run("pretrain"))
 
 
 def test_another_panel_or_revision_is_another_pipeline() -> None:

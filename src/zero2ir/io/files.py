@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryFile
 from typing import IO, Any
 from uuid import uuid4
 
@@ -158,13 +158,15 @@ def check_output(path: Path, written: Callable[[Path], Collection[str]] | None =
 def check_writable(path: Path, folder: Path) -> None:
     """Checks, by making one, that files can be written to a folder that may not exist yet, on behalf of ``path``.
 
+    The file has no name, so that nothing of it stays if the process is killed.
+
     Raises:
         InputError: the folder or its nearest existing parent is a file or cannot be written.
     """
     folder = folder.resolve()
     existing = next(one for one in (folder, *folder.parents) if one.exists())
     try:
-        os.rmdir(mkdtemp(dir=existing))
+        TemporaryFile(dir=existing).close()
     except OSError as error:
         raise InputError(f"{path}: {existing} cannot be written ({error.strerror}); give another folder") from None
 

@@ -311,11 +311,11 @@ def log_training(
                 code_paths=[str(PACKAGE)],
                 pip_requirements=_requirements(),
             )
-    for one in training.nested_runs:
-        _log_nested_run(client, experiment.experiment_id, run_id, name, one)
-    for prompt in training.prompts:
-        with store_lock(settings.uri):  # two systems may use the same prompt
-            register_prompt(client, prompt_name(settings.experiment, prompt["part"]), prompt, run_id)
+        for one in training.nested_runs:
+            _log_nested_run(client, experiment.experiment_id, run_id, name, one)
+        for prompt in training.prompts:
+            with store_lock(settings.uri):  # two systems may use the same prompt
+                register_prompt(client, prompt_name(settings.experiment, prompt["part"]), prompt, run_id)
     client.set_terminated(run_id, end_time=int(training.ended * 1000))
     return run_id
 
@@ -323,13 +323,22 @@ def log_training(
 def _finished_run(client: "MlflowClient", experiment: str, name: str, digest: str) -> str | None:
     """Returns the newest finished run of a program; ends those whose recording was killed."""
     query = f"tags.{PROGRAM_TAG} = '{digest}' AND attributes.run_name = '{name}'"
-    finished = None
-    for run in client.search_runs([experiment], query, order_by=["attributes.start_time ASC"]):
-        if run.info.status == "FINISHED":
-            finished = str(run.info.run_id)
-        elif run.info.status == "RUNNING":
-            client.set_terminated(run.info.run_id, "KILLED")
-    return finished
+    end_killed(client, experiment, query)
+    finished = f"{query} AND attributes.status = 'FINISHED'"
+    found = client.search_runs([experiment], finished, order_by=["attributes.start_time DESC"], max_results=1)
+    return str(found[0].info.run_id) if found else None
+
+
+def end_killed(client: "MlflowClient", experiment: str, query: str) -> None:
+    """Marks unfinished runs that a query finds, and those below them, as killed, which no killed process can do.
+
+    Call it before such a run is recorded anew.
+    """
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    for run in client.search_runs([experiment], f"{query} AND attributes.status = 'RUNNING'"):
+        client.set_terminated(run.info.run_id, "KILLED")
+        end_killed(client, experiment, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'")
 
 
 def without_header(card: str) -> str:
@@ -453,10 +462,12 @@ def _new_run(
     tags: Mapping[str, str],
     started: int | None = None,
 ) -> str:
-    """Creates a child run of the pipeline and returns its id."""
+    """Creates a child run of the pipeline and returns its id; ends those of the same name that were killed."""
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     own = {MLFLOW_PARENT_RUN_ID: _pipeline_run(client, experiment, pipeline), **_origin(pipeline.revision)}
+    same = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{own[MLFLOW_PARENT_RUN_ID]}' AND attributes.run_name = '{name}'"
+    end_killed(client, experiment, same)
     run = client.create_run(experiment, start_time=started, run_name=name, tags=own | _short(tags))
     return str(run.info.run_id)
 

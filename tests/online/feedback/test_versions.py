@@ -74,3 +74,17 @@ def test_an_altered_version_replaces_nothing(folders, store, monkeypatch):
         versions.roll_back(folders[1])
     assert program_digest(folders[1]) == digest
     assert versions.best() == "2"  # still what the folder holds
+
+
+def test_a_registration_that_was_killed_is_ended_by_the_next_one(folders, store, monkeypatch):
+    import mlflow
+
+    monkeypatch.chdir(store)
+    uri = f"sqlite:///{store}/mlflow.db"
+    client = mlflow.MlflowClient(uri, uri)
+    experiment = client.create_experiment("killed")
+    killed = client.create_run(experiment, tags={"digest": program_digest(folders[0])})
+    ProgramVersions(uri, "killed").register(folders[0], {}, {})
+    statuses = {run.info.run_id: run.info.status for run in client.search_runs([experiment])}
+    assert statuses.pop(killed.info.run_id) == "KILLED"
+    assert list(statuses.values()) == ["FINISHED"]

@@ -193,6 +193,9 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     common = ["monitor", "program", "--reference", "then.jsonl"]
     main([*common, "--current", "then.jsonl", "--window", "100"])
     assert "No drift: 100 searches" in capsys.readouterr().out
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    experiment = client.get_experiment_by_name("program/monitor").experiment_id
+    killed = client.create_run(experiment, run_name="program/monitor/check 2").info.run_id  # while it was recorded
     main([*common, "--current", "now.txt"])
     told = capsys.readouterr().out
     assert "ALERT: unknown terms drifted from" in told
@@ -212,8 +215,8 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     assert metrics["zero2ir_drift_alert", "unknown terms"] == 1
     assert metrics["zero2ir_drift_checks", None] == 2
     assert "quarterly" not in Path("monitor/metrics.prom").read_text()
-    client = mlflow.MlflowClient("sqlite:///mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("program/monitor").experiment_id])
+    assert client.get_run(killed).info.status == "KILLED"
+    runs = client.search_runs([experiment], "attributes.status = 'FINISHED'")
     assert [run.data.metrics["unknown terms/drifted"] for run in runs] == [1.0, 0.0]
     assert "unknown terms" in runs[0].data.tags["drifted"]
 

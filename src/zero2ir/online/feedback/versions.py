@@ -15,7 +15,7 @@ from zero2ir.io.files import finished_folder
 from zero2ir.program.program import load_program, program_digest, written_files
 from zero2ir.tracking.names import metric_name
 from zero2ir.tracking.registry import BEST_ALIAS, ensure_registered
-from zero2ir.tracking.runs import MAX_CHARACTERS, check_store, quiet_mlflow, store_lock
+from zero2ir.tracking.runs import MAX_CHARACTERS, check_store, end_killed, quiet_mlflow, store_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,8 +51,10 @@ class ProgramVersions:
         if registered := [int(one.version) for one in versions if one.tags.get(DIGEST_TAG) == digest]:
             return str(min(registered))
         short = {key: value[:MAX_CHARACTERS] for key, value in tags.items()}
+        experiment = experiment_of(client, self.name)
+        end_killed(client, experiment, f"tags.{DIGEST_TAG} = '{digest}'")
         run_id = client.create_run(
-            experiment_of(client, self.name), run_name=f"{self.name}/improve", tags=short | {DIGEST_TAG: digest}
+            experiment, run_name=f"{self.name}/improve", tags=short | {DIGEST_TAG: digest}
         ).info.run_id
         for key, value in metrics.items():
             client.log_metric(run_id, metric_name(key), value)

@@ -136,10 +136,13 @@ def log_check(uri: str, name: str, folder: Path, check: DriftCheck, number: int)
     """
     from zero2ir.online.feedback.versions import client_of, experiment_of
     from zero2ir.tracking.names import metric_name
+    from zero2ir.tracking.runs import end_killed
 
     client = client_of(uri)
     drifted = ", ".join(signal.name for signal in check.alerts)
-    run = client.create_run(experiment_of(client, name), run_name=f"{name}/check {number}", tags={"drifted": drifted})
+    experiment, run_name = experiment_of(client, name), f"{name}/check {number}"
+    end_killed(client, experiment, f"attributes.run_name LIKE '%/check {number}'")
+    run = client.create_run(experiment, run_name=run_name, tags={"drifted": drifted})
     for key, value in mlflow_metrics(check).items():
         client.log_metric(run.info.run_id, metric_name(key), value, step=number)
     client.log_artifact(run.info.run_id, str(folder / PAGE_FILE))
