@@ -374,11 +374,13 @@ def test_a_recording_that_was_killed_is_ended_by_the_next_one(store: Store, monk
     killed = client.create_run(finished.info.experiment_id, run_name="again", tags={"program": DIGEST})
     same = client.create_run(finished.info.experiment_id, run_name=NAME, tags={"program": DIGEST})
     below = client.create_run(finished.info.experiment_id, tags={"mlflow.parentRunId": same.info.run_id})
+    model = client.create_logged_model(finished.info.experiment_id, source_run_id=same.info.run_id)
     training = TrainingRecord(
         panel=PIPELINE.panel, revision="abc", parameters={}, metrics={}, tags={}, seconds=0, ended=time.time()
     )
     assert log_training(store.settings, NAME, store.program, DIGEST, training, {}, CARD) == finished.info.run_id
     assert [client.get_run(one.info.run_id).info.status for one in (same, below)] == ["KILLED", "KILLED"]
+    assert client.get_logged_model(model.model_id).status == "FAILED"
     assert client.get_run(killed.info.run_id).info.status == "RUNNING"  # of another system
     for run in (killed, same, below):
         store.delete(run)

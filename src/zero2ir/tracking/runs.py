@@ -330,13 +330,16 @@ def _finished_run(client: "MlflowClient", experiment: str, name: str, digest: st
 
 
 def end_killed(client: "MlflowClient", experiment: str, query: str) -> None:
-    """Marks unfinished runs that a query finds, and those below them, as killed, which no killed process can do.
+    """Marks unfinished runs that a query finds, and those below them, as killed, and their unfinished models as failed.
 
-    Call it before such a run is recorded anew.
+    A killed process cannot do it; call it before such a run is recorded anew.
     """
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     for run in client.search_runs([experiment], f"{query} AND attributes.status = 'RUNNING'"):
+        for model in client.search_logged_models([experiment], f"source_run_id = '{run.info.run_id}'"):
+            if model.status == "PENDING":
+                client.finalize_logged_model(model.model_id, "FAILED")
         client.set_terminated(run.info.run_id, "KILLED")
         end_killed(client, experiment, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'")
 
