@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pydantic import AwareDatetime
 
-from benchmarks import soak
+from benchmarks import kills, machine_faults, soak
 from benchmarks.outcomes import Outcome
 from zero2ir.io.files import finished_file
 from zero2ir.io.settings import NonNegativeInt, Settings, read_state
@@ -33,7 +33,11 @@ class Part(NamedTuple):
     number: int
 
 
-PARTS: dict[str, Part] = {"soak": Part(soak.run, 3600)}  # seconds
+PARTS: dict[str, Part] = {
+    "kills": Part(kills.run, 100),
+    "machine": Part(machine_faults.run, 40),
+    "soak": Part(soak.run, 3600),  # seconds
+}
 
 
 class Trials(Settings):

@@ -113,6 +113,23 @@ class Project:
         return sorted(self.folder.rglob("*.part"))
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested figures by their path."""
+    result = {}
+    for key, value in values.items():
+        result |= flat(value, f"{prefix}{key}/") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return result
+
+
+def same_figures(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether nested figures are the same to four decimals."""
+    left, right = flat(one), flat(other)
+    return left.keys() == right.keys() and all(
+        value == right[key] or (isinstance(value, float) and abs(value - float(right[key] or 0)) < 5e-5)
+        for key, value in left.items()
+    )
+
+
 def hear_ctrl_c() -> None:
     """A shell's background job, as the tests themselves may be, hands down that SIGINT is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

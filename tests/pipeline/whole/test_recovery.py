@@ -9,6 +9,7 @@ import signal
 
 import pytest
 from killed_project import LAST, lm_answers, whole
+from small_project import same_figures
 
 from zero2ir.synthetic.store import read_synthetic
 
@@ -26,7 +27,7 @@ def test_a_kill_leaves_whole_artifacts_or_none(battered):
 
 def test_killed_at_any_stage_the_pipeline_ends_in_the_same_figures(finished, battered):
     """Nothing is shared between the two projects, so this is also: the same seed gives the same metrics."""
-    assert flat(battered.project.metrics()) == pytest.approx(flat(finished.metrics()), abs=5e-5)
+    assert same_figures(battered.project.metrics(), finished.metrics())
 
 
 def test_the_same_seed_gives_the_same_synthetic_queries(finished, battered):
@@ -52,11 +53,3 @@ def test_ctrl_c_is_one_line(copy):
     assert message.splitlines() == ["interrupted; no incomplete files were left"]
     assert copy.unfinished() == []
     assert whole(copy) == there
-
-
-def flat(values: dict, prefix: str = "") -> dict[str, float]:
-    """Nested figures by their path."""
-    result = {}
-    for key, value in values.items():
-        result |= flat(value, f"{prefix}{key}/") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return result
