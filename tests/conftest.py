@@ -5,9 +5,11 @@ import inspect
 import json
 import os
 import re
+import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,23 @@ def postgresql() -> Iterator[PostgreSQLServer]:
     """A PostgreSQL server; each test takes its own database."""
     with PostgreSQLServer() as server:
         yield server
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Lets no file grow beyond a size in bytes, as a full disk does: a write that does not fit is cut, or fails."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.fixture
+def no_room() -> Callable[[int], AbstractContextManager[None]]:
+    """Makes the disk full, for files beyond a size."""
+    return largest_file
 
 
 @pytest.fixture(autouse=True)

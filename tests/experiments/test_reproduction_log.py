@@ -1,6 +1,7 @@
 """The log of checked figures, and the page that shows the last check of each."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,15 @@ def test_a_check_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (second.figure, second.agrees, second.error) == (PUBLISHED[1].name, False, "the disk is full")
     assert first.processor
     assert str(tmp_path) not in first.model_dump_json()
+
+
+def test_a_check_that_did_not_fit_leaves_those_before(tmp_path: Path, no_room: Any) -> None:
+    path, check = tmp_path / "log.jsonl", FigureCheck(PUBLISHED[0], PUBLISHED[0].expected, "")
+    before = log_of(path, check)
+    with no_room(path.stat().st_size + 20), pytest.raises(OSError, match="too large"):
+        append_check(path, check)
+    assert read_log(path) == before
+    assert len(log_of(path, check)) == 2
 
 
 def test_a_line_that_is_no_check_is_refused_with_its_place(tmp_path: Path) -> None:

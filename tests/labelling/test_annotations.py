@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +25,7 @@ answers = st.builds(Annotation, ids, texts, ids, st.none() | st.integers(0, 3), 
 ONE = Annotation("q1", "a \u2028 query\r with\u0085 ends", "d1", 1, "me")
 
 DOC_IDS = ["d1", "d2", "d3"]
+Room = Callable[[int], AbstractContextManager[None]]
 
 
 def annotation(number: int, grade: int | None = 1, repeat: bool = False) -> Annotation:
@@ -84,6 +87,19 @@ while True:
     rows = Annotations(path).rows
     assert len(rows) in (said + 1, said + 2)  # the last one may have been written and not said
     assert [row.query_id for row in rows] == [f"q{number}" for number in range(len(rows))]
+
+
+def test_an_answer_that_did_not_fit_can_be_given_again(tmp_path: Path, no_room: Room) -> None:
+    path = tmp_path / "a.jsonl"
+    kept = Annotations(path)
+    kept.add(ONE)
+    with no_room(path.stat().st_size + 20):
+        for _ in range(2):
+            with pytest.raises(InputError, match="cannot write"):
+                kept.add(annotation(2))
+    assert Annotations(path).rows == [ONE]
+    kept.add(annotation(3))
+    assert kept.rows == Annotations(path).rows == [ONE, annotation(3)]
 
 
 def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:

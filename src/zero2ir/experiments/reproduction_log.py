@@ -1,6 +1,5 @@
 """Keeps what each check of a published figure gave, and shows the last one of every figure on a page."""
 
-import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from pydantic import AwareDatetime, ValidationError
 
 from zero2ir.errors import InputError, one_line
 from zero2ir.experiments.reproduction import FigureCheck, PublishedFigure
-from zero2ir.io.files import finished_file
+from zero2ir.io.files import add_line, finished_file
 from zero2ir.io.lines import read_lines
 from zero2ir.io.pages import render_page
 from zero2ir.io.settings import Settings
@@ -86,12 +85,7 @@ class LoggedReproduction(NamedTuple):
 
 def append_check(path: Path, check: FigureCheck) -> None:
     """Adds a line for a check, which is on disk when this returns."""
-    line = LoggedCheck.of(check).model_dump_json() + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:  # one write, so that two commands cannot mix their lines
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    add_line(path, LoggedCheck.of(check).model_dump_json())
 
 
 def read_log(path: Path) -> list[LoggedCheck]:

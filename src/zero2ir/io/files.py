@@ -76,6 +76,18 @@ def finished_folder(path: Path, written: Callable[[Path], Collection[str]] | Non
         shutil.rmtree(part, ignore_errors=True)
 
 
+def add_line(path: Path, line: str) -> None:
+    """Adds a line to a small text file, whole or not at all, even if the disk is full; returns when it is on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(path.parent):
+        before = path.read_bytes() if path.exists() else b""
+        end = b"\n" if before and not before.endswith(b"\n") else b""  # an editor left it out
+        with finished_file(path, "wb") as file:
+            file.write(before + end + line.encode("utf-8") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
 def _replace(path: Path, part: Path, written: Callable[[Path], Collection[str]] | None) -> None:
     """Renames ``part`` to ``path``, whose files are checked under another name, where nobody adds any."""
     old = part.with_suffix(".old")

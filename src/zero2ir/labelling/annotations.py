@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from zero2ir.data.checks import used_judgments
 from zero2ir.data.known_ids import KnownIds
@@ -127,7 +127,7 @@ class Annotations:
         try:
             new = not self.path.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
+            with open(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if file.seek(0, os.SEEK_END) != self._known:
                     raise InputError(f"{self.path}: changed by another program; close one of the two and start again")
@@ -135,14 +135,23 @@ class Annotations:
                 file.seek(self._whole)
                 if self._whole and os.pread(file.fileno(), 1, self._whole - 1) != b"\n":  # an editor left it out
                     line = b"\n" + line
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+                try:
+                    _write(file, line)
+                except OSError:
+                    self._known = os.fstat(file.fileno()).st_size  # a part is there, which the next answer replaces
+                    raise
         except OSError as error:
             raise InputError(f"{self.path}: cannot write ({error.strerror}); check folder and disk") from error
         if new:
             sync_folder(self.path.parent)
         self._whole = self._known = self._whole + len(line)
+
+
+def _write(file: BinaryIO, line: bytes) -> None:
+    """Writes a whole line to an unbuffered file and to the disk."""
+    while line:
+        line = line[file.write(line) :]
+    os.fsync(file.fileno())
 
 
 def read_imported(path: Path, queries: Mapping[str, str], doc_ids: Collection[str]) -> list[JudgedDocument]:

@@ -258,6 +258,16 @@ def test_a_check_counts_only_once_the_server_has_it(program, usual, tmp_path, mo
     assert check_folder(Path("monitor"), 30) == 1
 
 
+def test_a_check_that_did_not_fit_leaves_those_before(monitor, usual, tmp_path, no_room):
+    check = monitor.check_window(usual[250:])
+    add_check(tmp_path, check)
+    with no_room((tmp_path / "checks.jsonl").stat().st_size + 20), pytest.raises(OSError, match="too large"):
+        add_check(tmp_path, check)
+    assert len(read_checks(tmp_path)) == 1
+    add_check(tmp_path, check)
+    assert len(read_checks(tmp_path)) == 2
+
+
 @pytest.mark.parametrize("name", ["index.html", "metrics.prom"])
 def test_a_page_of_the_user_is_not_replaced(program, usual, tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.errors import InputError
-from zero2ir.io.files import check_writable, finished_file
+from zero2ir.io.files import add_line, check_writable, finished_file
 from zero2ir.io.lines import read_lines
 from zero2ir.io.pages import render_page
 from zero2ir.online.monitoring.monitor import DriftCheck
@@ -66,10 +65,7 @@ def write_monitoring_report(folder: Path, check: DriftCheck, reference: SearchSi
 
 def add_check(folder: Path, check: DriftCheck) -> None:
     """Adds a check to checks.jsonl: it is one of the planned ones from now on."""
-    with (folder / CHECKS_FILE).open("a", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(_json(check.as_dict()), ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    add_line(folder / CHECKS_FILE, json.dumps(_json(check.as_dict()), ensure_ascii=False))
 
 
 def read_checks(folder: Path) -> list[dict[str, Any]]:
