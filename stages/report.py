@@ -3,7 +3,7 @@
 from itertools import product
 
 from zero2ir.config import ReportConfig, stage
-from zero2ir.data.store import read_collection
+from zero2ir.data.store import read_collection, read_manifest
 from zero2ir.evaluation.results import all_topics, read_results
 from zero2ir.io import paths
 from zero2ir.io.files import read_json, sha256
@@ -15,7 +15,7 @@ from zero2ir.tracking.runs import PipelineRun, check_store, log_best, log_report
 
 def main(config: ReportConfig) -> None:
     check_store(config.tracking.uri)
-    manifest = read_json(paths.COLLECTION_FOLDER / "manifest.json")
+    manifest = read_manifest(paths.COLLECTION_FOLDER).model_dump(exclude_unset=True)
     folders = {
         paths.run_name(*system): paths.results(*system)
         for system in product(config.panel.models, config.panel.strategies, config.panel.seeds)

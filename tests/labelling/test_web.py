@@ -160,3 +160,17 @@ def test_a_port_in_use_is_one_line() -> None:
             listen(bound.getsockname()[1])
     with pytest.raises(InputError, match="port 99999: cannot be opened"):
         listen(99999)
+
+
+def test_wrong_requests_are_refused_in_one_line(session: Open) -> None:
+    browser = Browser(session())
+    for path, body, status, reason in (
+        ("/answer", {"grade": 7, "answer_count": 0}, 422, "grade: Input should be 0, 1 or 2"),
+        ("/answer", {"grade": {"a": ["b"]}, "answer_count": 0}, 422, "grade: Input should be 0, 1 or 2"),
+        ("/undo", {"answer_count": 0, "x\ny": 1}, 422, "x\\ny: Extra inputs are not permitted"),
+        ("/save", {}, 409, "no folder to save the program in; start again with --output my-program"),
+        ("/nothing", {}, 404, "Not Found"),
+        ("/view", {}, 405, "Method Not Allowed"),
+    ):
+        told, message = browser.post(path, body)
+        assert (told, json.loads(message)) == (status, {"error": reason})

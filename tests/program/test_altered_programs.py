@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from benchmarks.hostile.programs import QUERIES, renew_digest, renew_digests, search
 from zero2ir.data.records import Document
 from zero2ir.data.stored_documents import StoredDocuments, write_documents
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.io.files import files_below, sha256
+from zero2ir.io.files import files_below
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.aligned import Aligned
 from zero2ir.models.base import Retriever
@@ -49,15 +50,13 @@ from zero2ir.models.span_reader import SpanReader
 from zero2ir.models.sparse import Sparse
 from zero2ir.models.surface import CharacterNgrams
 from zero2ir.models.translated import Translated
-from zero2ir.program import program as module
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.policy import Policy
-from zero2ir.program.program import PROGRAM_FILE, FallbackLink, Program, load_program
+from zero2ir.program.program import PROGRAM_FILE, FallbackLink, Program
 
 SEED = int(os.environ.get("ZERO2IR_ALTERATION_SEED", "24"))
 PER_FAMILY = int(os.environ.get("ZERO2IR_ALTERATIONS", "8"))  # drawn alterations of each family
-QUERIES = ["remove whitespace from both ends of a string", "open a file", ""]
 CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}
 FAMILIES: dict[str, Callable[[], Retriever]] = {
     "sparse": lambda: Sparse(alternatives=[(1.2, 0.75)]),
@@ -171,50 +170,6 @@ def test_an_altered_program_is_rejected_in_one_line_or_gives_finite_answers(
             wrong.append(f"{what}: {type(error).__name__}: {str(error)[:200]}")
         shutil.rmtree(folder)
     assert not wrong, "\n".join(wrong)
-
-
-def search(folder: Path) -> None:
-    """Loads a program and checks that everything that it answers is finite."""
-    program = load_program(folder)
-    for query in QUERIES:
-        check_finite(program(query=query, k=7).toDict())
-    check_finite(program(query=QUERIES[0], documents=["strip a string", "open a file", ""]).toDict())
-    probabilities = program.search(QUERIES, 10**7)[1]
-    assert probabilities is None or len(probabilities) == len(QUERIES)
-
-
-def check_finite(value: Any) -> None:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for one in value:
-            check_finite(one)
-    elif isinstance(value, float):
-        assert np.isfinite(value), "an answer is not finite"
-
-
-def renew_digests(folder: Path) -> None:
-    """Computes the digests of all files again, as whoever alters a program can."""
-    path = folder / PROGRAM_FILE
-    if not path.is_file():
-        return
-    state = json.loads(path.read_text())
-    state["files"] = {
-        one.relative_to(folder).as_posix(): {"bytes": one.stat().st_size, "sha256": sha256(one)}
-        for one in files_below(folder)
-        if one.name != PROGRAM_FILE
-    }
-    path.write_text(json.dumps(state))
-    renew_digest(path)
-
-
-def renew_digest(path: Path) -> None:
-    try:
-        state = json.loads(path.read_text())
-        state.pop("digest", None)
-        path.write_text(json.dumps({**state, "digest": module._digest(state)}))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        pass  # nothing that could have a digest
 
 
 # How files are altered.

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from zero2ir.data.judgments import normalised, read_judgments, write_judgments
 from zero2ir.data.records import Collection, Document, JudgedDocument
-from zero2ir.data.store import read_documents
+from zero2ir.data.store import read_documents, read_manifest
 from zero2ir.errors import InputError
-from zero2ir.io.files import finished_folder, read_json, sha256, write_json
+from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.io.parquet import write_records
 from zero2ir.io.paths import ingested
+from zero2ir.io.settings import read_state
 
 _DOCUMENTS, _JUDGMENTS, _METADATA = "documents.parquet", "judgments.jsonl", "metadata.json"
 
@@ -36,6 +39,14 @@ class AuxiliaryCollection:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+class _Facts(BaseModel):
+    """What is stored of a collection beside its documents and judgments."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+
 def read_ingested(data: Path, own: Collection) -> AuxiliaryCollection:
     """Reads the collection and judgments that the ingest stage wrote in another project.
 
@@ -48,9 +59,9 @@ def read_ingested(data: Path, own: Collection) -> AuxiliaryCollection:
     """
     path = data / "collection" / "documents.parquet"
     documents = read_documents(data / "collection")
-    manifest = read_json(data / "collection" / "manifest.json")
+    manifest = read_manifest(data / "collection")
     digest = sha256(path)
-    if digest != manifest["sha256"]["documents.parquet"]:
+    if digest != manifest.sha256.get(path.name):
         raise InputError(f"{path}: the file changed after the ingest stage; run the ingest stage of that project again")
     if {document.content for document in documents} == {document.content for document in own.documents}:
         raise InputError(f"{data}: this is the project's own collection; remove it from auxiliary_collections")
@@ -69,13 +80,13 @@ def read_ingested(data: Path, own: Collection) -> AuxiliaryCollection:
             "run the ingest stage of that project again"
         )
     facts = {
-        "source": manifest.get("source", "unknown"),
-        "licence": manifest.get("licence", "unknown"),
+        "source": manifest.facts.get("source", "unknown"),
+        "licence": manifest.facts.get("licence", "unknown"),
         "sha256": {"documents.parquet": digest, **{draw.name: sha256(draw) for draw in draws}},
         "judged_queries": len({row.query_id for row in kept}),
         "left_out": len({row.query_id for row in rows.values()} - {row.query_id for row in kept}),
     }
-    return AuxiliaryCollection(str(manifest.get("name", data.resolve().parent.name)), documents, kept, facts)
+    return AuxiliaryCollection(manifest.facts.get("name", data.resolve().parent.name), documents, kept, facts)
 
 
 def write_auxiliary_collections(collections: Sequence[AuxiliaryCollection], folder: Path) -> None:
@@ -93,14 +104,14 @@ def read_auxiliary_collections(folder: Path) -> list[AuxiliaryCollection]:
     """Reads the folder that ``write_auxiliary_collections`` wrote.
 
     Raises:
-        InputError: the folder does not exist.
+        InputError: the folder does not exist, or a file is damaged.
     """
     return [
         AuxiliaryCollection(
-            facts["name"],
+            facts.name,
             read_documents(folder / str(number)),
             read_judgments(folder / str(number) / _JUDGMENTS),
-            {key: value for key, value in facts.items() if key != "name"},
+            facts.model_extra or {},
         )
-        for number, facts in enumerate(read_json(ingested(folder / _METADATA)))
+        for number, facts in enumerate(read_state(ingested(folder / _METADATA), list[_Facts]))
     ]

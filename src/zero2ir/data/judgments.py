@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from zero2ir.data.records import Collection, JudgedDocument, Judgment, Query
 from zero2ir.errors import InputError
-from zero2ir.io.files import finished_file, read_json, write_json
+from zero2ir.io.files import finished_file, write_json
 from zero2ir.io.lines import grade_of, read_json_lines, text_of, texts_of
 from zero2ir.io.paths import ingested
+from zero2ir.io.settings import read_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,9 +206,9 @@ def read_unlabelled_queries(path: Path) -> list[str]:
     """Reads the file that ``write_unlabelled_queries`` wrote.
 
     Raises:
-        InputError: the file does not exist.
+        InputError: the file does not exist or is damaged.
     """
-    return read_json(ingested(path))
+    return read_state(ingested(path), list[str])
 
 
 def test_queries(collection: Collection, judgments: Iterable[JudgedDocument]) -> tuple[list[Query], list[Judgment]]:
@@ -300,9 +301,9 @@ def read_candidates(path: Path) -> dict[str, list[str]] | None:
     """Reads document ids by query id, as ``write_candidates`` wrote; None if queries rank the whole collection.
 
     Raises:
-        InputError: the file does not exist.
+        InputError: the file does not exist or is damaged.
     """
-    return read_json(ingested(path))
+    return read_state(ingested(path), dict[str, list[str]] | None)  # type: ignore[arg-type]
 
 
 def _judged_documents(collection: Collection) -> dict[str, list[Judgment]]:

@@ -6,17 +6,39 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from zero2ir.data.croissant import CROISSANT_FILE, describe
 from zero2ir.data.languages import AUTO_LANGUAGE
 from zero2ir.data.records import CandidateDocument, Collection, DataQuality, Document, Judgment, Query
 from zero2ir.errors import InputError
-from zero2ir.io.files import finished_folder, read_json, sha256, write_json
+from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
 from zero2ir.io.paths import ingested
+from zero2ir.io.settings import read_state
 
 _FILES: dict[str, type] = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
 _CANDIDATES = "candidates.parquet"  # exists only if each query ranks its own candidates
 _MANIFEST_KEYS_OF_CHECKS = ("counts", "quality", "sha256")  # the manifest's keys that are not collection metadata
+
+
+class Manifest(BaseModel):
+    """``manifest.json``: facts of a collection, its counts and flaws, and the digests of its files by name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    sha256: dict[str, str]
+    language: str = AUTO_LANGUAGE
+    ordered: bool = False
+    name: str | None = None
+    source: str | None = None
+    licence: str | None = None
+    url: str | None = None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Name, source and licence of the collection, and its page; those that are stated."""
+        return self.model_dump(include={"name", "source", "licence", "url"}, exclude_none=True)
 
 
 def write_collection(collection: Collection, quality: DataQuality, folder: Path) -> None:
@@ -50,6 +72,15 @@ def write_collection(collection: Collection, quality: DataQuality, folder: Path)
         write_json(part / CROISSANT_FILE, describe(collection.metadata, files, digests, part))
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """Reads the manifest of a collection.
+
+    Raises:
+        InputError: the collection does not exist, or the file is damaged.
+    """
+    return read_state(ingested(folder / "manifest.json"), Manifest)
+
+
 def read_documents(folder: Path) -> list[Document]:
     """Reads the documents only, so that training stages see neither queries nor qrels.
 
@@ -65,7 +96,7 @@ def stored_language(folder: Path) -> str:
     Raises:
         InputError: the collection does not exist.
     """
-    return str(read_json(ingested(folder / "manifest.json")).get("language", AUTO_LANGUAGE))
+    return read_manifest(folder).language
 
 
 def stored_facts(folder: Path) -> dict[str, str]:
@@ -74,8 +105,7 @@ def stored_facts(folder: Path) -> dict[str, str]:
     Raises:
         InputError: the collection does not exist.
     """
-    manifest = read_json(ingested(folder / "manifest.json"))
-    return {key: str(manifest[key]) for key in ("name", "source", "licence", "url") if key in manifest}
+    return read_manifest(folder).facts
 
 
 def is_ordered(folder: Path) -> bool:
@@ -84,7 +114,7 @@ def is_ordered(folder: Path) -> bool:
     Raises:
         InputError: the collection does not exist.
     """
-    return read_json(ingested(folder / "manifest.json")).get("ordered", False) is True
+    return read_manifest(folder).ordered
 
 
 def read_collection(folder: Path) -> Collection:
@@ -93,16 +123,16 @@ def read_collection(folder: Path) -> Collection:
     Raises:
         InputError: the collection does not exist, or a file changed after it was written.
     """
-    manifest = read_json(ingested(folder / "manifest.json"))
-    for name in manifest["sha256"]:
-        if sha256(ingested(folder / name)) != manifest["sha256"][name]:
+    manifest = read_manifest(folder)
+    for name in manifest.sha256:
+        if sha256(ingested(folder / name)) != manifest.sha256[name]:
             raise InputError(f"{folder / name}: the file changed after the ingest stage; run the ingest stage again")
-    ranks_all = _CANDIDATES not in manifest["sha256"]
+    ranks_all = _CANDIDATES not in manifest.sha256
     return Collection(
         documents=read_documents(folder),
         queries=read_records(folder / "queries.parquet", Query),
         judgments=read_records(folder / "qrels.parquet", Judgment),
-        metadata={key: value for key, value in manifest.items() if key not in _MANIFEST_KEYS_OF_CHECKS},
+        metadata=manifest.model_dump(exclude=set(_MANIFEST_KEYS_OF_CHECKS), exclude_unset=True),
         candidates=None if ranks_all else read_records(folder / _CANDIDATES, CandidateDocument),
     )
 

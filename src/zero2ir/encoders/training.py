@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from zero2ir.encoders.devices import device
+from zero2ir.errors import InputError, one_line
 from zero2ir.io.files import finished_file, finished_folder, write_json
 from zero2ir.io.settings import Settings
 from zero2ir.io.terminal import is_interactive
@@ -326,13 +327,17 @@ def downsample_losses(losses: Sequence[float]) -> list[LossPoint]:
 
 
 def read_losses(path: Path) -> list[LossPoint]:
-    """Reads the file that ``write_losses`` wrote."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        LossPoint(int(row["step"]), float(row["loss"]), float(held_out) if (held_out := row["held_out_loss"]) else None)
-        for row in rows
-    ]
+    """Reads the file that ``write_losses`` wrote.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [{"held_out": row.pop("held_out_loss") or None, **row} for row in csv.DictReader(file)]
+        return TypeAdapter(list[LossPoint], config={"allow_inf_nan": False, "extra": "forbid"}).validate_python(rows)
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise InputError(f"{path}: missing or no loss curve ({one_line(error)[:200]}); create it again") from None
 
 
 def write_losses(curve: Sequence[LossPoint], path: Path) -> None:

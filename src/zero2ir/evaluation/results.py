@@ -1,17 +1,16 @@
 """Writes and reads the results folder of one evaluated system."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from zero2ir.data.inputs import Qrels, as_qrels
 from zero2ir.data.records import Judgment
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, one_line
 from zero2ir.evaluation.answers import AnswerKey, answer_cutoff, is_answer_measure, score_answers
 from zero2ir.evaluation.calibration import calibration
 from zero2ir.evaluation.intervals import bootstrap_interval, share_interval, topics_of
@@ -28,7 +27,7 @@ from zero2ir.evaluation.measures import (
 )
 from zero2ir.io.files import finished_folder, write_json
 from zero2ir.io.parquet import read_records, write_records
-from zero2ir.io.settings import Settings
+from zero2ir.io.settings import Settings, read_state
 from zero2ir.io.terminal import progress
 
 PRETRAINED_WEIGHTS = "pretrained weights"
@@ -272,12 +271,12 @@ def read_results(folder: Path) -> Results:
     """
     try:
         system = SystemIdentity.model_validate_json((folder / "system.json").read_text(encoding="utf-8"))
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        metrics = read_state(folder / "metrics.json", dict[str, Any])
         scores = read_records(folder / "per_query.parquet", QueryScore)
         without_unjudged = read_records(folder / "condensed.parquet", QueryScore)
         confidence = read_records(folder / "confidence.parquet", QueryConfidence)
-    except (OSError, ValidationError, json.JSONDecodeError, InputError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, InputError, TypeError) as error:
+        reason = one_line(error)[:200]
         raise InputError(f"{folder}: incomplete or damaged results folder ({reason}); run evaluate again") from error
     topics = {row.query_id: row.topic for row in scores if row.topic}
     return Results(system, metrics, _by_measure(scores), confidence, _by_measure(without_unjudged), topics)

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from zero2ir.config import Panel, read_panel
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, one_line
 from zero2ir.experiments.stages import SHARED_STAGES, stages_of
 from zero2ir.io import paths
 from zero2ir.io.files import files_below, finished_file, sha256
@@ -86,8 +86,8 @@ def read_stage_digests(path: Path = STAGES_LOCK) -> StageDigests:
         return StageDigests.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise InputError(f"{path}: not found; write it by zero2ir check --stages --write {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}; restore it from git") from None
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError, RecursionError) as error:
+        raise InputError(f"{path}: {one_line(error)[:200]}; restore it from git") from None
 
 
 def compare_stages(lock: StageDigests) -> dict[str, str]:

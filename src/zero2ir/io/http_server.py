@@ -12,14 +12,19 @@ from typing import Any
 
 import h11
 import uvicorn
-from fastapi import Request
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from zero2ir.errors import InputError, escaped
 
 ACCEPTED_AT_ONCE = 8  # connections accepted before one of them is looked at
 MAX_CONNECTIONS = 10_000
 RESERVED_FILES = 96  # files that the process may need besides its connections
 MOMENT = 2.0  # seconds in which the first request of a connection should arrive
+MAX_PLACE = 200  # characters of the place of a wrong value in a message
 BACKLOG = 1024  # connections that wait in the kernel
 
 
@@ -53,6 +58,24 @@ def refusal(request: Request, hosts: Collection[str] | None, max_body_bytes: int
     if media_type != "application/json" and (request.method != "DELETE" or length != "0"):
         return error_response(415, "send JSON with the header Content-Type: application/json")
     return None
+
+
+def refuse_in_one_line(app: FastAPI, status: int) -> None:
+    """Lets an application answer wrong requests with one line, and an ``InputError`` with a status."""
+
+    @app.exception_handler(InputError)
+    async def input_error(request: Request, error: InputError) -> JSONResponse:
+        return error_response(status, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        return error_response(error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "body")
+        return error_response(422, f"{escaped(place)[:MAX_PLACE] or 'body'}: {first['msg']}")
 
 
 def json_problem(body: bytes) -> str | None:

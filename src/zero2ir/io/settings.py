@@ -72,6 +72,8 @@ def first_mistake(error: ValidationError, schema: type) -> str:
     where = ".".join(str(part) for part in first["loc"])[:MAX_SHOWN]
     if first["type"] == "extra_forbidden":
         parent = _schema_at(schema, first["loc"][:-1])
+        if not hasattr(parent, "model_fields"):
+            return f"{where}: unknown key"
         valid = ", ".join(sorted(parent.model_fields))
         return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{parent.__name__} has no keys'}"
     message = first["msg"].removeprefix("Value error, ")

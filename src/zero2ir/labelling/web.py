@@ -10,11 +10,11 @@ from threading import Lock
 from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import ClientDisconnect
 
-from zero2ir.errors import InputError
-from zero2ir.io.http_server import error_response, json_problem, log_to_stderr, refusal, run_server
+from zero2ir.io.http_server import error_response, json_problem, log_to_stderr, refusal, refuse_in_one_line, run_server
 from zero2ir.io.pages import render_page
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
 from zero2ir.labelling.export import JSONL, QRELS, QUERIES, export_lines
@@ -96,6 +96,12 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
             return "this page is out of date; reload it"
         return None
 
+    async def body_problem(request: Request) -> str | None:
+        try:
+            return json_problem(await request.body())
+        except ClientDisconnect:
+            return "the request was cut off"
+
     @app.middleware("http")
     async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         shown = equal_secrets(request.query_params.get("token", ""), token)
@@ -107,16 +113,14 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
             response.set_cookie(*cookie, path=pages.prefix, httponly=True, samesite="strict")
         elif reason := denial(request):
             response = PlainTextResponse(reason, status_code=403)
-        elif request.method == "POST" and (problem := json_problem(await request.body())):
+        elif request.method == "POST" and (problem := await body_problem(request)):
             response = error_response(400, problem)
         else:
             response = await call(request)
         response.headers.update(HEADERS)
         return response
 
-    @app.exception_handler(InputError)
-    async def input_error(request: Request, error: InputError) -> JSONResponse:
-        return error_response(409, str(error))
+    refuse_in_one_line(app, 409)
 
     def changed(change: Callable[[], None]) -> dict[str, Any]:
         with lock:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from zero2ir.encoders.examples import Example
 from zero2ir.io.settings import PositiveInt
+from zero2ir.lm.likelihood import log_probability
 from zero2ir.models.llm_reranker import LLMReranker, leading_words, one_a_query
 from zero2ir.models.ranking import split_scores
 
@@ -124,7 +125,7 @@ def parse_relevance(answer: "dspy.Prediction | LMFailure") -> float:
     share = {"yes": 0.0, "no": 0.0}
     for token in content[0]["top_logprobs"]:
         if (word := _word(token["token"])) in share:
-            share[word] += math.exp(token["logprob"])
+            share[word] += math.exp(log_probability(token))
     total = sum(share.values())
     return share["yes"] / total if total > 0 else math.nan
 

@@ -1,6 +1,5 @@
 """Data card of the synthetic queries: counts, filters, lengths, overlap, cost and samples."""
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from zero2ir.data.records import JudgedDocument
 from zero2ir.io.files import finished_file, write_json
 from zero2ir.io.markdown import Table, heading, markdown
+from zero2ir.io.settings import Settings, read_state
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.writing.filters import jaccard, trigrams, words_of
@@ -29,6 +29,13 @@ class Section(NamedTuple):
     title: str
     caption: str
     table: Table
+
+
+class _Card(Settings):
+    """The content of ``card.json``."""
+
+    seed: int
+    sections: list[Section]
 
 
 def data_card(
@@ -75,14 +82,24 @@ def write_card(card: Sequence[Section], seed: int, folder: Path) -> None:
         file.write(f"# Synthetic queries, seed {seed}\n")
         for section in card:
             file.write(f"\n## {section.title}\n\n{section.caption}\n\n{markdown(section.table)}")
-    sections = [section._asdict() | {"table": section.table._asdict()} for section in card]
-    write_json(folder / "card.json", {"seed": seed, "sections": sections})
+    write_json(folder / "card.json", {"seed": seed, "sections": _as_json(card)})
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
-    """Reads a card as {"seed", "sections"}; returns None if no queries were written."""
+    """Reads a card as {"seed", "sections"}; returns None if no queries were written.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     path = folder / "card.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.exists():
+        return None
+    card = read_state(path, _Card)
+    return {"seed": card.seed, "sections": _as_json(card.sections)}
+
+
+def _as_json(sections: Sequence[Section]) -> list[dict[str, Any]]:
+    return [section._asdict() | {"table": section.table._asdict()} for section in sections]
 
 
 def _styles(rows: Sequence[SyntheticQuery]) -> Table:

@@ -1,17 +1,25 @@
 """Stores synthetic queries: a Parquet file with prompts, counts and cost beside it."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.io.files import write_json
 from zero2ir.io.parquet import read_records, write_records
+from zero2ir.io.settings import read_state
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
+
+
+class _Provenance(BaseModel):
+    """What is read of ``provenance.json``; no settings if no queries were written."""
+
+    settings: SyntheticSettings | None = None
 
 
 def write_synthetic(
@@ -40,15 +48,15 @@ def read_settings(folder: Path) -> SyntheticSettings:
     """Reads the settings that the synthetic queries in a folder were written with.
 
     Raises:
-        InputError: there are no synthetic queries.
+        InputError: there are no synthetic queries, or the file is damaged.
     """
-    provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    if "settings" not in provenance:
+    provenance = read_state(folder / "provenance.json", _Provenance)
+    if provenance.settings is None:
         raise InputError(
             f"{folder}: contains no synthetic queries, but this strategy needs them; "
             "add it to strategies in params.yaml, and run the stage pretrain-synthetic again"
         )
-    return SyntheticSettings.model_validate(provenance["settings"])
+    return provenance.settings
 
 
 def _one_nan(value: float) -> float:

@@ -14,15 +14,13 @@ from typing import Annotated, Any, Literal
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, create_model
-from starlette.exceptions import HTTPException
 
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError, StorageFullError
-from zero2ir.io.http_server import error_response, log_to_stderr, run_server
+from zero2ir.io.http_server import error_response, log_to_stderr, refuse_in_one_line, run_server
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES
 from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.online.serving.guard import Guard
@@ -170,13 +168,7 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
     search_request, documents_request = search_type(service.settings), documents_type(service.settings)
     feedback_request, searches = feedback_type(service.settings), CapacityLimiter(SEARCH_THREADS)
 
-    @app.exception_handler(InputError)
-    async def input_error(request: Request, error: InputError) -> JSONResponse:
-        return error_response(400, str(error))
-
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        return error_response(error.status_code, str(error.detail))
+    refuse_in_one_line(app, 400)
 
     @app.exception_handler(StorageError)
     async def storage_error(request: Request, error: StorageError) -> JSONResponse:
@@ -184,12 +176,6 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
         if isinstance(error, StorageFullError):
             return error_response(507, "not stored: the server's file is full (serving.max_file_megabytes)")
         return error_response(503, "not stored: the server cannot write its file; send it again later")
-
-    @app.exception_handler(RequestValidationError)
-    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "body")
-        return error_response(422, f"{place or 'body'}: {first['msg']}")
 
     @app.exception_handler(NoAnswerError)
     async def no_answer(request: Request, error: NoAnswerError) -> JSONResponse:
