@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pydantic import AwareDatetime
 
-from benchmarks import kills, machine_faults, soak
+from benchmarks import hostile_inputs, kills, machine_faults, soak
 from benchmarks.outcomes import Outcome
 from zero2ir.io.files import finished_file
 from zero2ir.io.settings import NonNegativeInt, Settings, read_state
@@ -36,6 +36,7 @@ class Part(NamedTuple):
 PARTS: dict[str, Part] = {
     "kills": Part(kills.run, 100),
     "machine": Part(machine_faults.run, 40),
+    "inputs": Part(hostile_inputs.run, hostile_inputs.NUMBER),
     "soak": Part(soak.run, 3600),  # seconds
 }
 
