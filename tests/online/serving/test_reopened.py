@@ -1,8 +1,10 @@
 """A program that was trained anew comes into service at SIGHUP; a broken one does not."""
 
+import gc
 import os
 import signal
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from killed_server import Server
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.sparse import Sparse
+from zero2ir.online.serving.service import SearchService
+from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.program import Program
 
 ADDED = {"doc_id": "trim", "text": "Trim white space off both ends."}
@@ -55,6 +59,22 @@ def test_a_broken_program_changes_nothing(documents: list[Document], tmp_path: P
         save(documents, "second", folder)
         hang_up(server)
         health_when(server, "second")
+
+
+def test_a_replaced_program_leaves_the_memory(documents: list[Document], tmp_path: Path) -> None:
+    retrievers = [Sparse().index(Corpus(documents)) for _ in range(2)]
+    for one in retrievers:
+        one.itself = one  # type: ignore[attr-defined]  # encoders are in such cycles
+    old = weakref.ref(retrievers[0])
+    programs = [Program(one, documents, None, {"model": "sparse"}) for one in retrievers]
+    del one, retrievers
+    with SearchService(programs.pop(0), tmp_path, ServingSettings()) as service:
+        gc.disable()  # Python collects cycles only after many allocations, of which a program has few
+        try:
+            service.replace(programs.pop())
+            assert old() is None
+        finally:
+            gc.enable()
 
 
 def hang_up(server: Server) -> None:

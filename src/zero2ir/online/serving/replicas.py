@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from zero2ir.errors import InputError, one_line
 from zero2ir.io.http_server import error_response, log_to_stderr, run_server
+from zero2ir.io.memory import map_large_blocks
 from zero2ir.io.ray_cluster import ray_cluster
 from zero2ir.io.sockets import HOST
 from zero2ir.online.serving.guard import Guard
@@ -84,6 +85,7 @@ class Replica:
         if is_local:
             _listen_locally()
         log_to_stderr(settings.serving.max_log_lines, LOG.name)
+        map_large_blocks()
         self.name = str(serve.get_replica_context().replica_id.unique_id)
         self.settings = settings
         self.threads = threadpool_limits(1, user_api="blas")  # as in ``serve`` of a single server

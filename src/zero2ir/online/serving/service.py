@@ -16,6 +16,7 @@ import dspy
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError
 from zero2ir.io.database import check_shared
+from zero2ir.io.memory import release_memory
 from zero2ir.io.paths import is_url
 from zero2ir.io.threads import repeated
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
@@ -102,6 +103,7 @@ class SearchService:
             ready, version = self._with_changes(program)
             warm_up(ready)
             self.program, self.version = ready, version
+        release_memory()  # of the old program: encoders are in reference cycles, which Python may keep for many reloads
 
     def search(
         self,

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError, StorageFullError
 from zero2ir.io.http_server import error_response, log_to_stderr, refuse_in_one_line, run_server
+from zero2ir.io.memory import map_large_blocks
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES
 from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.online.serving.guard import Guard
@@ -319,6 +320,7 @@ def serve_program(
         allow_endpoints: see ``zero2ir.load``.
     """
     log_to_stderr(settings.max_log_lines, LOG.name)
+    map_large_blocks()
     with SearchService(open_program(place, allow_endpoints), state, settings) as service:
         for name, error in warm_up(service.program).items():
             print(f"{name} does not answer yet ({error})", flush=True)
