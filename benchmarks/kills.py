@@ -34,6 +34,7 @@ from typing import Any, NamedTuple, Self
 import psutil
 import requests
 
+from benchmarks.fake_endpoint import Asked, FakeEndpoint, Reply, message
 from benchmarks.outcomes import Outcome
 from zero2ir.errors import one_line
 from zero2ir.labelling.annotations import Annotations
@@ -42,8 +43,7 @@ from zero2ir.online.serving.journal import DocumentJournal
 from zero2ir.online.serving.service import DOCUMENTS_FILE, FEEDBACK_FILE, LOCK_FILE
 from zero2ir.program.program import program_digest
 
-sys.path.extend(str(Path(__file__).parents[1] / "tests" / folder) for folder in ("lm", "online/serving", "pipeline"))
-from fake_endpoint import Asked, FakeEndpoint, Reply, message
+sys.path.extend(str(Path(__file__).parents[1] / "tests" / folder) for folder in ("online/serving", "pipeline"))
 from killed_server import killed as killed_server
 from small_project import FROM_QRELS, Project, committed_project, new_project, same_figures, write_collection
 

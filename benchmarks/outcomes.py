@@ -1,5 +1,7 @@
 """What a trial of a promise gave, as ``benchmarks/promises.py`` records it."""
 
+from collections import Counter, defaultdict
+
 from zero2ir.io.settings import NonNegativeInt, Settings
 
 
@@ -23,3 +25,23 @@ class Outcome(Settings):
     def line(self) -> str:
         """For the terminal."""
         return f"{self.kept} of {self.tried}  {self.promise}" + (f"  ({self.notes})" if self.notes else "")
+
+
+class Tally:
+    """How often each promise was tried, and the trials that broke it."""
+
+    def __init__(self) -> None:
+        self.tried, self.broken = Counter[str](), defaultdict[str, list[str]](list)
+
+    def add(self, promise: str, kept: bool, trial: object) -> None:
+        """Counts a trial, which is told of if the promise was not kept."""
+        self.tried[promise] += 1
+        if not kept:
+            self.broken[promise].append(str(trial))
+
+    def outcome(self, promise: str, trial: str, notes: str = "") -> Outcome:
+        """Returns the trials of a promise; ``trial`` says how it was tried."""
+        tried, broken = self.tried[promise], self.broken[promise]
+        failed = [f"broken: {'; '.join(broken[:3])}{' …' * (len(broken) > 3)}"] if broken else []
+        told = "; ".join(filter(None, [*failed, notes]))
+        return Outcome(promise=promise, trial=trial, tried=tried, kept=tried - len(broken), notes=told)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pydantic import AwareDatetime
 
-from benchmarks import hostile_inputs, kills, machine_faults, soak
+from benchmarks import hostile_inputs, kills, language_model_faults, machine_faults, soak
 from benchmarks.outcomes import Outcome
 from zero2ir.io.files import finished_file
 from zero2ir.io.settings import NonNegativeInt, Settings, read_state
@@ -38,6 +38,7 @@ PARTS: dict[str, Part] = {
     "machine": Part(machine_faults.run, 40),
     "inputs": Part(hostile_inputs.run, hostile_inputs.NUMBER),
     "soak": Part(soak.run, 3600),  # seconds
+    "language_models": Part(language_model_faults.run, 340),  # every user with every fault
 }
 
 

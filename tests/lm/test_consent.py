@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_endpoint import QUERY, FakeEndpoint
 
 import zero2ir
+from benchmarks.fake_endpoint import QUERY, FakeEndpoint
 from zero2ir.cli import main
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError

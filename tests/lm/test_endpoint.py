@@ -12,10 +12,21 @@ from typing import Any
 import dspy
 import pytest
 import yaml
-from fake_endpoint import FAILING, MODELS, MOODS, QUERY, UNUSABLE, USABLE, FakeEndpoint, Reply, dripping, message
 from pydantic import ValidationError
 
 import zero2ir
+from benchmarks.fake_endpoint import (
+    FAILING,
+    MODELS,
+    MOODS,
+    QUERY,
+    UNUSABLE,
+    USABLE,
+    FakeEndpoint,
+    Reply,
+    dripping,
+    message,
+)
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.lm import endpoint as endpoint_module
 from zero2ir.lm.endpoint import is_loopback, open_endpoint

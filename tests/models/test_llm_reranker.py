@@ -72,6 +72,13 @@ def test_relevance_is_the_share_of_yes() -> None:
     assert math.isnan(parse_relevance(LMFailure("too long")))
 
 
+@pytest.mark.parametrize("logprob", [1e6, math.inf, math.nan])
+def test_numbers_that_are_no_log_probabilities_are_no_error(logprob: float) -> None:
+    tops = [{"token": "yes", "logprob": logprob}, {"token": "no", "logprob": -1.0}]
+    value = parse_relevance(SimpleNamespace(logprobs={"content": [{"top_logprobs": tops}]}))  # type: ignore[arg-type]
+    assert math.isnan(value) if math.isnan(logprob) else 0.5 < value <= 1
+
+
 def test_windows_slide_from_the_last_to_the_first() -> None:
     assert windows(7, 4, 2) == [slice(3, 7), slice(1, 5), slice(0, 3)]
     assert windows(3, 4, 2) == [slice(0, 3)]

@@ -256,6 +256,8 @@ def test_the_likelihood_is_the_mean_over_the_tokens() -> None:
     assert log_likelihood(SimpleNamespace(query="a b", logprobs=tokens)) == -0.75
     for nothing in (SimpleNamespace(query="a b"), SimpleNamespace(logprobs=None), SimpleNamespace(logprobs={})):
         assert math.isnan(log_likelihood(nothing))
+    nan = SimpleNamespace(query="a", logprobs={"content": [{"logprob": math.nan}]})
+    assert math.isnan(log_likelihood(nan))
 
 
 def test_the_teacher_supplies_negatives_and_margins(

@@ -19,7 +19,15 @@ from typing import Any
 
 import dspy
 from dspy.clients.cache import Cache
-from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
+from dspy.utils.exceptions import (
+    AdapterParseError,
+    ContextWindowExceededError,
+    LMAuthError,
+    LMBillingError,
+    LMConfigurationError,
+    LMError,
+    is_retryable_lm_error,
+)
 
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.io.files import sha256
@@ -185,7 +193,7 @@ class LanguageModel:
                 if is_unusable(error):
                     self.usage.add(failures=1)
                     return LMFailure(_one_line(error))
-                raise InputError(f"lm={self.settings.name}: {_one_line(error)}") from None
+                raise self.failure(error) from None
 
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
             pending = pool.map(lambda values: context.copy().run(answer, values), inputs)
@@ -193,8 +201,22 @@ class LanguageModel:
         reasons = [one.reason for one in answers if isinstance(one, LMFailure)]
         self.usage.add_inputs(len(inputs), [reason.partition(" Adapter ")[0] for reason in reasons])
         if limits is not None and len(reasons) > limits.max_unusable_share * len(inputs):
-            raise InputError(f"lm={self.settings.name}: {len(reasons)} of {len(inputs)} answers are unusable")
+            raise InputError(
+                f"lm={self.settings.name}: {len(reasons)} of {len(inputs)} answers are unusable; search again later"
+            )
         return answers
+
+    def failure(self, error: BaseException | None) -> InputError:
+        """Returns the error of a request as one line that says what to do."""
+        if isinstance(error, LMConfigurationError):
+            advice = ""  # its message says it
+        elif isinstance(error, LMAuthError | LMBillingError):
+            advice = "; check the key and its account, see lm.api_key_env"
+        elif isinstance(error, Exception) and is_retryable_lm_error(error):
+            advice = "; do the same again later, which keeps the answers so far, or raise lm.retries"
+        else:
+            advice = "; correct lm.model or another setting of lm"
+        return InputError(f"lm={self.settings.name}: {_one_line(error)}{advice}")
 
     def require_usable_answers(self) -> None:
         """Warns of unusable answers so far, and raises ``InputError`` if they are most: nothing is trained on them."""
@@ -338,12 +360,12 @@ def _is_unusable(output: str | dict[str, Any] | None) -> bool:
     return unusable_reason(text or "") is not None
 
 
-def is_unusable(error: AdapterParseError | LMError) -> bool:
+def is_unusable(error: BaseException | None) -> bool:
     """Returns whether only this request has no usable answer: it is malformed, or the prompt exceeds the context."""
     if isinstance(error, AdapterParseError | MalformedAnswer | ContextWindowExceededError):
         return True
     return "exceeds the available context size" in str(error)  # llama.cpp's message, which DSPy does not recognise
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException | None) -> str:
     return " ".join(str(error).split())[:300]

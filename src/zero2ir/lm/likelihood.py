@@ -5,8 +5,8 @@ from typing import Any
 
 
 def log_probability(token: Any) -> float:
-    """Returns the log-probability of a token; 0 for a positive one, which an endpoint states by mistake."""
-    return min(0.0, token["logprob"])
+    """Returns the log-probability of a token; 0 for a positive one, which an endpoint states by mistake; NaN stays."""
+    return min(token["logprob"], 0.0)
 
 
 def log_likelihood(answer: Any) -> float:

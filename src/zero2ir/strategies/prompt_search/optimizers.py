@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from zero2ir.errors import InputError
 from zero2ir.strategies.prompt_search.candidates import Origin, PartCandidate, PromptCandidate
 from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, without_fixed
 
@@ -94,18 +95,25 @@ class Optimizer(Proposer):
 
         Raises:
             NothingProposed: there are too few examples, or the language model's answers are unusable.
+            InputError: the language model failed.
         """
-        from dspy.utils.exceptions import AdapterParseError
+        from dspy.utils.exceptions import AdapterParseError, LMError
 
-        from zero2ir.strategies.prompt_search.programs import optimizer_context
+        from zero2ir.lm.factory import is_unusable
+        from zero2ir.strategies.prompt_search.programs import OptimizerStopped, optimizer_context
 
         if len(inputs.examples) < MIN_JUDGED_PAIRS:
             raise NothingProposed(f"{self.origin} needs {MIN_JUDGED_PAIRS} judged queries with a relevant document")
         try:
             with optimizer_context(inputs.language_model):
                 return self.compiled(inputs)
-        except AdapterParseError:
-            raise NothingProposed(f"{self.origin}: the LM wrote no instruction in the required form") from None
+        except (OptimizerStopped, AdapterParseError, LMError) as error:
+            reason = error.__cause__ if isinstance(error, OptimizerStopped) else error
+            if isinstance(reason, InputError):
+                raise reason from None
+            if is_unusable(reason):
+                raise NothingProposed(f"{self.origin}: the LM wrote no instruction in the required form") from None
+            raise inputs.language_model.failure(reason) from None
 
     @abstractmethod
     def compiled(self, inputs: OptimizerInputs) -> list["dspy.Module"]:

@@ -12,6 +12,7 @@ import numpy as np
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from zero2ir.data.judgments import normalised
+from zero2ir.errors import InputError
 from zero2ir.lm.adapter import escape_untrusted_text
 from zero2ir.lm.factory import LanguageModel, is_unusable
 from zero2ir.strategies.prompt_search.candidates import Demonstration, Origin, PartCandidate, PromptCandidate
@@ -27,8 +28,15 @@ MAX_INSTRUCTION_WORDS = 80  # longer instructions are cut
 PER_QUERY_FILTERS: tuple[FilterName, ...] = ("empty", "too_short", "too_long", "copied", "substring", "language")
 
 
+class OptimizerStopped(BaseException):
+    """The language model failed, for the reason that is the cause.
+
+    Optimizers take an ``Exception`` for a bad prompt: they score it with 0 and go on asking.
+    """
+
+
 class WritingProgram(dspy.Module):
-    """Writes a query for a document; an unusable answer gives an empty query."""
+    """Writes a query for a document; an unusable answer gives an empty query, a failure stops the optimizer."""
 
     def __init__(self, writer: dspy.Predict) -> None:
         super().__init__()
@@ -41,7 +49,7 @@ class WritingProgram(dspy.Module):
         except (AdapterParseError, LMError) as error:
             if is_unusable(error):
                 return dspy.Prediction(query="")
-            raise
+            raise OptimizerStopped from error
 
 
 def writing_program(candidate: PromptCandidate) -> WritingProgram:
@@ -85,7 +93,10 @@ class PartProgram(dspy.Module):
 
     def forward(self, query_id: str) -> dspy.Prediction:
         """Returns a prediction with ``value``."""
-        return dspy.Prediction(value=self.value(_instruction(self), query_id))
+        try:
+            return dspy.Prediction(value=self.value(_instruction(self), query_id))
+        except InputError as error:
+            raise OptimizerStopped from error
 
 
 class RankingMetric(Metric):
@@ -180,7 +191,9 @@ def reflect(
         ]
         try:
             better[name] = str(ask(instruction=candidate[name], queries=queries).better_instruction)
-        except AdapterParseError:
+        except (AdapterParseError, LMError) as error:
+            if not is_unusable(error):
+                raise OptimizerStopped from error
             better[name] = candidate[name]
     return better
 

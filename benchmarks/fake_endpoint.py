@@ -1,14 +1,25 @@
-"""An OpenAI-compatible endpoint on the loopback interface, with the moods that real ones have."""
+"""An OpenAI-compatible endpoint on the loopback interface, with the moods and the faults that real ones have.
+
+with FakeEndpoint("thoughts") as endpoint:              # always in one mood
+    ...
+with FakeEndpoint() as endpoint:
+    endpoint.answer = Faulty("time-out", 0.1, seed=0)   # useful answers, but for a tenth
+"""
 
 import json
+import socket
+import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+PROMPT_TOKENS = 5  # of each answer's usage
 QUERY = "how do I oil the chain of a bicycle"
 THOUGHT = "<think>\nThe user wants a query about bicycles.\n</think>\n\n"
 
@@ -28,6 +39,13 @@ class Reply(NamedTuple):
     status: int
     content: Any
     headers: Mapping[str, str] = MappingProxyType({})
+    hangs: bool = False  # nothing is sent until the endpoint closes
+    reset: bool = False  # the connection is reset in the middle of the body
+
+    @property
+    def body(self) -> bytes:
+        """As it is sent."""
+        return self.content if isinstance(self.content, bytes) else json.dumps(self.content).encode()
 
 
 def message(content: Any, finish_reason: str = "stop", **fields: Any) -> Reply:
@@ -37,11 +55,14 @@ def message(content: Any, finish_reason: str = "stop", **fields: Any) -> Reply:
         "finish_reason": finish_reason,
         "message": {"role": "assistant", "content": content, **fields},
     }
-    usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+    usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 3, "total_tokens": PROMPT_TOKENS + 3}
     return Reply(200, {"id": "1", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage})
 
 
-def stopped(text: str) -> Callable[[Asked, int], Reply]:
+Answer = Callable[[Asked, int], Reply]
+
+
+def stopped(text: str) -> Answer:
     """The text up to the request's first stop sequence, as servers cut it."""
 
     def answer(asked: Asked, number: int) -> Reply:
@@ -58,7 +79,7 @@ BUSY = Reply(429, {"error": {"message": "slow down"}}, {"retry-after": "3600"})
 SORRY = "I'm sorry, but I can't help with that request."
 
 # What each mood answers to a POST; the second argument counts the POSTs from 0.
-MOODS: dict[str, Callable[[Asked, int], Reply]] = {
+MOODS: dict[str, Answer] = {
     "plain": stopped(QUERY),
     "thoughts": stopped(THOUGHT + QUERY),  # a server that stops at the first line end sends "<think>" alone
     "all thoughts": lambda asked, number: message(THOUGHT + QUERY),
@@ -99,6 +120,126 @@ FAILING = MOODS.keys() - USABLE - UNUSABLE
 MODELS = Reply(200, {"object": "list", "data": [{"id": "m", "object": "model"}]})
 
 
+def helpful(asked: Asked, number: int) -> Reply:
+    """What the request asks for: JSON by its schema, an order, a "yes", or else some words of the last message."""
+    body = asked.body or {}
+    text = str(body["messages"][-1]["content"])
+    if schema := ((body.get("response_format") or {}).get("json_schema") or {}).get("schema"):
+        answer = json.dumps({name: _value(one, text) for name, one in schema["properties"].items()})
+    elif "[2] " in text:
+        answer = "[2] > [1]"
+    elif body.get("logprobs") and (body.get("max_tokens") or body.get("max_completion_tokens")) == 1:
+        answer = "yes" if sha256(text.encode()).digest()[0] % 2 else "no"
+    else:
+        words = [word for word in text.split()[1:] if word.isalpha()] or ["nothing"]
+        first = sha256(text.encode()).digest()[0] % len(words)
+        answer = " ".join((words * 2)[first : first + 6])
+    reply = message(answer)
+    if body.get("logprobs"):
+        reply.content["choices"][0]["logprobs"] = {"content": [_token(word, -0.5) for word in answer.split()]}
+    return reply
+
+
+def _value(schema: Mapping[str, Any], text: str) -> Any:
+    """A value that fits a field of a JSON schema."""
+    if "enum" in schema:
+        return schema["enum"][len(text) % len(schema["enum"])]
+    return len(text) % 3 if schema.get("type") == "integer" else "Write a short query that the document answers."
+
+
+def _token(text: str, logprob: Any) -> dict[str, Any]:
+    other = "no" if text == "yes" else "yes"
+    tops = [{"token": text, "logprob": logprob}, {"token": other, "logprob": logprob}]
+    return {"token": text, "logprob": logprob, "top_logprobs": tops}
+
+
+Fault = Callable[[Asked, Reply], Reply]  # what becomes of a good reply
+
+
+def _says(content: Any, finish_reason: str = "stop", **fields: Any) -> Fault:
+    return lambda asked, good: message(content, finish_reason, **fields)
+
+
+def _with_logprobs(value: Any) -> Fault:
+    """The text of the good reply with other log-probabilities."""
+
+    def fault(asked: Asked, good: Reply) -> Reply:
+        (choice,) = good.content["choices"]
+        changed = {**choice, "logprobs": value} if "logprobs" in choice else choice
+        return good._replace(content={**good.content, "choices": [changed]})
+
+    return fault
+
+
+def _echo(asked: Asked, good: Reply) -> Reply:
+    """The text of the good reply and the key, as it came."""
+    (choice,) = good.content["choices"]
+    text = f"{choice['message']['content']} {asked.headers.get('authorization')}"
+    return message(text)
+
+
+# Those after which there is no answer, those with an answer of no use, and those with the good answer and more.
+FAILED: dict[str, Fault] = {
+    "HTTP 500": lambda asked, good: Reply(500, {"error": {"message": "out of memory"}}),
+    "HTTP 503 in HTML": lambda asked, good: Reply(503, b"<html>unavailable</html>", {"content-type": "text/html"}),
+    "time-out": lambda asked, good: good._replace(hangs=True),
+    "reset in the body": lambda asked, good: good._replace(reset=True),
+    "429, wait 1 s": lambda asked, good: BUSY._replace(headers={"retry-after": "1"}),
+    "429, wait an hour": lambda asked, good: BUSY,
+    "echo of the key in an error": lambda asked, good: Reply(
+        500, {"error": {"message": f"bad key {asked.headers.get('authorization')}"}}
+    ),
+}
+USELESS: dict[str, Fault] = {
+    "HTML with 200": lambda asked, good: HTML,
+    "cut JSON": lambda asked, good: good._replace(content=good.body[:-20]),
+    "empty": _says(" "),
+    "null": _says(None),
+    "refusal": _says(SORRY),
+    "thoughts without end": _says("<think>The user wants", "length"),
+    "five megabytes": _says("bicycle " * (5 << 17)),
+}
+ODD: dict[str, Fault] = {
+    "no log-probabilities": _with_logprobs(None),
+    "log-probabilities of NaN": _with_logprobs({"content": [_token("yes", float("nan"))]}),
+    "log-probabilities of other tokens": _with_logprobs({"content": [_token("perhaps", -1.0)]}),
+    "log-probabilities too large": _with_logprobs({"content": [_token("yes", 1e6)]}),
+    "log-probabilities of other types": _with_logprobs({"content": [{"token": 3, "logprob": "high"}]}),
+    "echo of the key": _echo,
+}
+FAULTS = {**FAILED, **USELESS, **ODD}
+
+
+class Faulty:
+    """Answers helpfully, but for a share of the requests, which get a fault.
+
+    The draws depend on the seed, the request and how often it came before, and so not on the order of requests.
+
+    Attributes:
+        asked: how often each request came, by its content.
+        answered: those that got a good answer.
+        faults: how many requests did not.
+    """
+
+    def __init__(self, fault: str, rate: float, seed: int) -> None:
+        self.fault, self.rate, self.seed = FAULTS[fault], rate, seed
+        self.asked, self.answered, self.faults = Counter[str](), set[str](), 0
+        self._lock = threading.Lock()
+
+    def __call__(self, asked: Asked, number: int) -> Reply:
+        request, good = json.dumps(asked.body, sort_keys=True), helpful(asked, number)
+        with self._lock:
+            drawn = sha256(f"{self.seed} {self.asked[request]} {request}".encode()).digest()
+            self.asked[request] += 1
+            is_drawn = int.from_bytes(drawn[:4], "big") < self.rate * (1 << 32)
+            reply = self.fault(asked, good) if is_drawn else good
+            if reply == good:
+                self.answered.add(request)
+            else:
+                self.faults += 1
+        return reply
+
+
 class FakeEndpoint:
     """A real HTTP server; ``requests`` keeps what it got.
 
@@ -109,7 +250,9 @@ class FakeEndpoint:
     """
 
     def __init__(self, mood: str = "plain", models: Reply = MODELS) -> None:
-        self.answer, self.models, self.requests = MOODS[mood], models, list[Asked]()
+        self.answer: Answer = MOODS[mood]
+        self.models, self.requests = models, list[Asked]()
+        self._closed = threading.Event()
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -121,14 +264,23 @@ class FakeEndpoint:
                 asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
                 number = len(endpoint.posts)
                 endpoint.requests.append(asked)
-                status, content, headers = endpoint.answer(asked, number) if asked.method == "POST" else endpoint.models
-                data = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(status)
-                for name, value in {"content-type": "application/json", **headers}.items():
+                reply = endpoint.answer(asked, number) if asked.method == "POST" else endpoint.models
+                if reply.hangs:
+                    self.close_connection = True
+                    endpoint._closed.wait()
+                    return
+                data = reply.body
+                self.send_response(reply.status)
+                for name, value in {"content-type": "application/json", **reply.headers}.items():
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                self.wfile.write(data[: len(data) // 2] if reply.reset else data)
+                if reply.reset:
+                    self.close_connection = True
+                    self.wfile.flush()
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
 
             do_GET = do_POST = do_CONNECT = answer
 
@@ -150,6 +302,7 @@ class FakeEndpoint:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()
 
