@@ -7,6 +7,7 @@
 # make profile   STAGE=<stage>  writes a flame graph of a stage to reports/profile-<stage>.svg
 # make lock      pins the installed packages, with their digests
 # make sbom      writes a bill of materials of packages, weights and data, with licences, to dist/sbom.cdx.json
+# make audit     asks PyPI for known vulnerabilities of the locked packages
 # make dist-check  tries the wheel in an empty environment: training, search, service and pipeline
 # make promises  tries what is promised, by kills, faults and hostile input, in hours, and records what held
 # make peers     installs what benchmarks/peers.py compares zero2ir with, in .venv-peers
@@ -19,7 +20,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup repro lint test test-all docs data profile lock sbom dist-check promises peers help
+.PHONY: setup repro lint test test-all docs data profile lock sbom audit dist-check promises peers help
 
 setup: $(STAMP)
 
@@ -72,6 +73,10 @@ lock: setup
 
 sbom: setup
 	$(BIN)/python -m tools.sbom
+
+audit: setup
+	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
+	$(BIN)/python -m tools.audit .venv-audit/bin/pip-audit
 
 dist-check: setup
 	$(BIN)/python -m tools.dist_check

@@ -17,7 +17,16 @@ from typing import NamedTuple
 
 from pydantic import AwareDatetime
 
-from benchmarks import hostile_inputs, kills, language_model_faults, machine_faults, soak
+from benchmarks import (
+    altered_programs,
+    binary_files,
+    hostile_inputs,
+    kills,
+    language_model_faults,
+    machine_faults,
+    network,
+    soak,
+)
 from benchmarks.outcomes import Outcome
 from zero2ir.io.files import finished_file
 from zero2ir.io.settings import NonNegativeInt, Settings, read_state
@@ -37,6 +46,9 @@ PARTS: dict[str, Part] = {
     "kills": Part(kills.run, 100),
     "machine": Part(machine_faults.run, 40),
     "inputs": Part(hostile_inputs.run, hostile_inputs.NUMBER),
+    "programs": Part(altered_programs.run, altered_programs.NUMBER),
+    "binary files": Part(binary_files.run, binary_files.NUMBER),
+    "network": Part(network.run, 1),
     "soak": Part(soak.run, 3600),  # seconds
     "language_models": Part(language_model_faults.run, 340),  # every user with every fault
 }

@@ -1,9 +1,13 @@
-"""No library calls its maker once zero2ir is imported."""
+"""No library calls its maker once zero2ir is imported, nor in any stage of the pipeline, which needs no network."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from benchmarks.network import is_possible, main_job, watched
 
 SIGNS = ("CI", "PYTEST", "MLFLOW", "DO_NOT_TRACK", "TELEMETRY", "DVC", "LITELLM", "GITHUB_ACTIONS", "RAY_")
 STATES = """
@@ -67,3 +71,17 @@ def test_no_library_calls_its_maker(tmp_path: Path) -> None:
 
 def test_no_command_looks_up_a_host(tmp_path: Path) -> None:
     assert printed(COMMANDS, tmp_path)[-1] == "[]"
+
+
+def test_a_call_of_any_process_is_written_down(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    script = "import socket; socket.getaddrinfo('127.0.0.1', 80); socket.getaddrinfo('::2', 80)"
+    subprocess.run([sys.executable, "-c", script], env=watched(os.environ, tmp_path / "hook", calls), check=True)
+    assert calls.read_text() == '["socket.getaddrinfo", "::2", ["-c"]]\n'
+
+
+@pytest.mark.slow
+def test_the_main_job_ends_without_a_network_and_calls_nobody(tmp_path: Path) -> None:
+    if reason := is_possible():
+        pytest.skip(f"no network namespace: {reason}")
+    assert main_job(tmp_path) == ({}, [])

@@ -56,7 +56,7 @@ from zero2ir.program.policy import Policy
 from zero2ir.program.program import PROGRAM_FILE, FallbackLink, Program
 
 SEED = int(os.environ.get("ZERO2IR_ALTERATION_SEED", "24"))
-PER_FAMILY = int(os.environ.get("ZERO2IR_ALTERATIONS", "8"))  # drawn alterations of each family
+PER_FAMILY = int(os.environ.get("ZERO2IR_ALTERATIONS", "2"))  # drawn alterations of each family
 CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}
 FAMILIES: dict[str, Callable[[], Retriever]] = {
     "sparse": lambda: Sparse(alternatives=[(1.2, 0.75)]),
@@ -143,7 +143,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, oracle: LanguageModel) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_altered_program_is_rejected_in_one_line_or_gives_finite_answers(
-    family: str, corpus: Corpus, tmp_path: Path
+    family: str, corpus: Corpus, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     built(family, corpus, tmp_path).save(tmp_path / "whole")
     search(tmp_path / "whole")
@@ -169,6 +169,8 @@ def test_an_altered_program_is_rejected_in_one_line_or_gives_finite_answers(
         except BaseException as error:
             wrong.append(f"{what}: {type(error).__name__}: {str(error)[:200]}")
         shutil.rmtree(folder)
+    record_property("tried", PER_FAMILY)
+    record_property("wrong", len(wrong))
     assert not wrong, "\n".join(wrong)
 
 
