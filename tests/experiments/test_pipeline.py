@@ -1,6 +1,8 @@
 """Systems run side by side, and every output is DVC's as if they had run one after the other."""
 
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,26 @@ def test_systems_run_side_by_side_and_dvc_knows_what_they_made(project: Path) ->
     assert (project / "ingested").read_text() == "1\n"  # nothing ran twice
     (project / "first.sh").write_text("echo changed")
     assert systems_of(outdated_stages()) == ["first"]
+
+
+def test_after_a_kill_the_next_call_waits_for_what_goes_on(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pipeline = yaml.safe_load((project / "dvc.yaml").read_text())
+    pipeline["stages"]["ingest"]["cmd"] = "echo 1 >> begun; sleep 5; cp begun ingested"
+    (project / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
+    with subprocess.Popen([sys.executable, "-m", "zero2ir.experiments.pipeline"]) as process:
+        while not (project / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    reproduce()
+    assert "waiting for its end" in capfd.readouterr().out
+    assert (project / "report").read_text() == "1\n" * 3  # nothing ran twice
+
+
+def test_a_folder_without_a_pipeline_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^dvc\.yaml: cannot be read"):
+        reproduce()
 
 
 def test_a_failed_system_keeps_the_others_and_stops_the_report(project: Path) -> None:
