@@ -25,6 +25,7 @@ from benchmarks import (
     language_model_faults,
     machine_faults,
     network,
+    poisoned,
     soak,
 )
 from benchmarks.outcomes import Outcome
@@ -51,6 +52,7 @@ PARTS: dict[str, Part] = {
     "network": Part(network.run, 1),
     "soak": Part(soak.run, 3600),  # seconds
     "language_models": Part(language_model_faults.run, 340),  # every user with every fault
+    "poisoned": Part(poisoned.run, 200),
 }
 
 

@@ -15,7 +15,7 @@ import pytest
 from typer.main import get_command
 
 from zero2ir import cli, load
-from zero2ir.data.highlight import printable
+from zero2ir.io.terminal import printable
 from zero2ir.program.policy import Policy
 
 Rows = list[tuple[str, str, int]]

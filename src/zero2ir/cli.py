@@ -17,11 +17,12 @@ import typer
 from typer.core import TyperCommand
 
 from zero2ir import api
-from zero2ir.data.highlight import printable
 from zero2ir.data.languages import AUTO_LANGUAGE, language_of
 from zero2ir.errors import InputError, one_line_errors
 from zero2ir.io.files import check_writable
+from zero2ir.io.lines import json_line
 from zero2ir.io.paths import REPRODUCTIONS_FILE, is_url
+from zero2ir.io.terminal import printable
 
 ANNOTATIONS = "annotations.jsonl"
 DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated risk, so no document is returned"}
@@ -329,7 +330,7 @@ def search(
             answer = loaded(query=query, k=k, query_id=query_id)
             if as_json:
                 shows_all = getattr(sys.stdout, "encoding", "utf-8").lower().startswith("utf")
-                print(json.dumps({"query": query, **answer.toDict()}, ensure_ascii=not shows_all))
+                print((json_line if shows_all else json.dumps)({"query": query, **answer.toDict()}))
             else:
                 _print_answer(loaded, query, answer)
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data.highlight import highlight, printable
+from zero2ir.data.highlight import highlight
+from zero2ir.io.terminal import printable
 
 
 def test_words_with_a_query_words_stem_are_marked() -> None:
@@ -26,6 +27,7 @@ def test_a_terminal_gets_no_command(text: str) -> None:
     shown = printable(text)
     assert not {chr(code) for code in (*range(9), *range(11, 32), *range(127, 160))}.intersection(shown)
     assert printable("a\r\nb\tc\x1b[31m") == "a\nb\tc�[31m"
+    assert printable("\u202egpj.exe\u202c \u2066a\u2069\u2028b\u200d") == "�gpj.exe� �a��b\u200d"
 
 
 @pytest.mark.parametrize(

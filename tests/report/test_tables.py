@@ -16,6 +16,7 @@ from zero2ir.report.tables import (
     comparisons_csv,
     comparisons_table,
     cost_table,
+    deltas_csv,
     power,
     summarise,
     systems_csv,
@@ -267,3 +268,13 @@ def test_topics_are_said_and_resampled():
         assert one.measures["AP"].mean == other.measures["AP"].mean
         assert one.weighted != other.weighted
         assert one.calibration.brier == other.calibration.brier  # all confidences are one half
+
+
+def test_csv_has_no_formulas_from_ids():
+    ids = ["=1+1", "+q", "-q", "@q", "\tq"]
+    values = {"nDCG@10": dict(zip(ids, [0.1, 0.2, 0.3, 0.4, 0.5], strict=True))}
+    systems = [result("sparse", "zero_shot"), result("dense", "fine_tune", gain=0.1)]
+    results = [replace(one, per_query=values, confidence=[]) for one in systems]
+    rows = list(csv.DictReader(io.StringIO(deltas_csv(summarise(results, **OPTIONS)))))
+    assert {row["query_id"] for row in rows} == {f"'{one}" for one in ids}
+    assert all(float(row["difference"]) == 0 for row in rows)

@@ -1,6 +1,5 @@
-"""Prepares document texts for display: marks the query's words and replaces control characters."""
+"""Prepares document texts for display: marks the query's words."""
 
-import unicodedata
 from collections.abc import Iterable, Iterator
 
 from zero2ir.data.languages import ENGLISH
@@ -42,9 +41,3 @@ def segments(text: str, hits: Iterable[Place]) -> Iterator[Segment]:
             end = stop
     if end < len(text):
         yield text[end:], False
-
-
-def printable(text: str) -> str:
-    """Returns the text with "�" instead of control characters, which a terminal would interpret; keeps \\n and \\t."""
-    text = text.replace("\r\n", "\n")
-    return "".join("�" if unicodedata.category(one) == "Cc" and one not in "\n\t" else one for one in text)

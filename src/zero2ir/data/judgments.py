@@ -1,6 +1,5 @@
 """Draws the few judgments that training may see, and selects the held-out test queries."""
 
-import json
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from zero2ir.data.records import Collection, JudgedDocument, Judgment, Query
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file, write_json
-from zero2ir.io.lines import grade_of, read_json_lines, text_of, texts_of
+from zero2ir.io.lines import grade_of, json_line, read_json_lines, text_of, texts_of
 from zero2ir.io.paths import ingested
 from zero2ir.io.settings import read_state
 
@@ -255,7 +254,7 @@ def write_judgments(judgments: Iterable[JudgedDocument], path: Path) -> None:
             fields = {
                 key: value for key, value in row._asdict().items() if key not in defaults or value != defaults[key]
             }
-            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            file.write(json_line(fields) + "\n")
 
 
 def read_judgments(path: Path) -> list[JudgedDocument]:

@@ -150,3 +150,9 @@ def grade_of(value: Any, place: str) -> int:
     raise InputError(
         f"{place}: the grade {shown(value)} is not an integer; write 0 for not relevant, 1 or more for relevant"
     )
+
+
+def json_line(value: Any) -> str:
+    """Returns a value as JSON in one line of printable characters; some readers end lines at U+2028, too."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
+from zero2ir.io.terminal import printable
+
 
 class Table(NamedTuple):
     """Headers and rows of text; the first ``labels`` columns hold labels, the others figures."""
@@ -37,5 +39,5 @@ def markdown(table: Table, bold: Collection[tuple[int, int]] = ()) -> str:
 
 def escaped(text: str) -> str:
     """Returns the text as one line with Markdown's special characters escaped."""
-    plain = re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", " ".join(text.split()))
+    plain = re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", printable(" ".join(text.split())))
     return re.sub(r"\\(\[|\](?!\())", r"\1", plain)  # brackets are harmless unless a link target follows

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from zero2ir.io.terminal import printable
+
 
 def render_page(package: str, template: str, **values: Any) -> str:
     """Returns a page.
@@ -16,6 +18,7 @@ def render_page(package: str, template: str, **values: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(package, "."),
         autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

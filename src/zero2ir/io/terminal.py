@@ -1,11 +1,13 @@
-"""Shows progress bars in interactive terminals."""
+"""What terminals show: progress bars, and texts that cannot control them."""
 
 import os
 import sys
+import unicodedata
 from collections.abc import Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
+_DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # embeddings, overrides and isolates
 
 
 def is_interactive() -> bool:
@@ -20,3 +22,14 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 
     console = Console(stderr=True)
     return track(items, description, total=total, console=console, disable=not is_interactive(), transient=True)
+
+
+def printable(text: str) -> str:
+    """Returns the text with "�" instead of what controls a terminal or the direction of text; keeps \\n and \\t."""
+    text = text.replace("\r\n", "\n")
+    return "".join("�" if _controls(one) and one not in "\n\t" else one for one in text)
+
+
+def _controls(letter: str) -> bool:
+    is_separator = unicodedata.category(letter) in ("Cc", "Zl", "Zp")
+    return is_separator or unicodedata.bidirectional(letter) in _DIRECTIONS

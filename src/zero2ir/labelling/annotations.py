@@ -13,7 +13,7 @@ from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.data.tables import JUDGMENTS, read_table
 from zero2ir.errors import InputError
 from zero2ir.io.files import sync_folder
-from zero2ir.io.lines import grade_of, text_of
+from zero2ir.io.lines import grade_of, json_line, text_of
 
 IMPORTED = "imported"  # annotator name for imported judgments
 
@@ -123,7 +123,7 @@ class Annotations:
         self.rows.append(Annotation(query_id, query, doc_id, grade, annotator, row.get("repeat") is True))
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8")
+        line = (json_line(row) + "\n").encode("utf-8")
         try:
             new = not self.path.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)

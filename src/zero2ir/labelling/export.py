@@ -1,15 +1,14 @@
 """Exports judgments as TREC qrels and JSON Lines; lines that a file already has stay as they are."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from zero2ir.data import layout
 from zero2ir.data.records import JudgedDocument
 from zero2ir.errors import InputError
 from zero2ir.io.files import check_writable, finished_file
-from zero2ir.io.lines import read_json_lines, read_lines
+from zero2ir.io.lines import json_line, read_json_lines, read_lines
 
 QRELS, QUERIES, JSONL = "qrels.trec", "queries.jsonl", "judgments.jsonl"
 ROLES = {QRELS: layout.QRELS, QUERIES: layout.QUERIES}  # a folder has one table, or one per split, for each
@@ -28,11 +27,11 @@ def export_lines(name: str, judgments: Sequence[JudgedDocument]) -> list[Line]:
     """Returns the lines of ``qrels.trec``, ``queries.jsonl`` or ``judgments.jsonl``."""
     if name == QUERIES:
         queries = {row.query_id: row.query for row in judgments}
-        return [Line((key,), text, _json({"query_id": key, "text": text})) for key, text in queries.items()]
+        return [Line((key,), text, json_line({"query_id": key, "text": text})) for key, text in queries.items()]
     lines = []
     for row in judgments:
         fields = {"query_id": row.query_id, "query": row.query, "doc_id": row.doc_id, "relevance": row.relevance}
-        text = f"{row.query_id} 0 {row.doc_id} {row.relevance}" if name == QRELS else _json(fields)
+        text = f"{row.query_id} 0 {row.doc_id} {row.relevance}" if name == QRELS else json_line(fields)
         lines.append(Line((row.query_id, row.doc_id), str(row.relevance), text))
     return lines
 
@@ -90,7 +89,3 @@ def _known_lines(path: Path) -> KnownLines:
             raise InputError(f"{path.parent / place}: no {', '.join((*key, value))}; export to another folder")
         known[tuple(str(row[one]) for one in key)] = str(row[value]), place
     return known
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)

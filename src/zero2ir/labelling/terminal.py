@@ -11,8 +11,9 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from zero2ir.data.highlight import Segment, printable
+from zero2ir.data.highlight import Segment
 from zero2ir.errors import InputError
+from zero2ir.io.terminal import printable
 from zero2ir.labelling.session import GRADE_NAMES, Session, View
 
 KEYS = "  ".join([*(f"{grade} {name}" for grade, name in GRADE_NAMES.items()), "s skip", "u undo", "q quit"])

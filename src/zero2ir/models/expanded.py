@@ -1,6 +1,5 @@
 """Document expansion around any retriever: documents are indexed with queries that a language model wrote for them."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -12,7 +11,7 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file
-from zero2ir.io.lines import read_json_lines, text_of, texts_of
+from zero2ir.io.lines import json_line, read_json_lines, text_of, texts_of
 from zero2ir.io.settings import PositiveInt
 from zero2ir.models.base import Retriever, with_parts
 from zero2ir.models.capabilities import Noted, with_corpus
@@ -119,7 +118,7 @@ class Expanded(Noted, Wrapper):
         super().save(folder)
         with finished_file(folder / EXPANSIONS_FILE) as file:
             for document, queries in zip(self.corpus.documents, self.expansions, strict=True):
-                file.write(json.dumps({"doc_id": document.doc_id, "queries": queries}, ensure_ascii=False) + "\n")
+                file.write(json_line({"doc_id": document.doc_id, "queries": queries}) + "\n")
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:

@@ -1,6 +1,5 @@
 """The model card of a saved program: README.md, in the form that model hubs show."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -8,6 +7,7 @@ from typing import Any
 
 from zero2ir.data.languages import language_of
 from zero2ir.encoders.settings import FROM_SCRATCH
+from zero2ir.io.lines import json_line
 from zero2ir.io.markdown import Table, escaped, markdown
 from zero2ir.program.policy import Policy
 
@@ -80,7 +80,7 @@ def _header(card: Card) -> str:
         known["base_model"] = base
     if evaluation := card.about.get("evaluation"):
         known["model-index"] = [_results(card.names[0], evaluation)]
-    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in known.items()]  # JSON is YAML
+    lines = [f"{key}: {json_line(value)}" for key, value in known.items()]  # JSON is YAML
     return "\n".join(["---", *lines, "---"])
 
 

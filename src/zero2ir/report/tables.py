@@ -32,6 +32,7 @@ from zero2ir.io.terminal import progress
 UNTRAINED_STRATEGY = "zero_shot"
 BETTER, WORSE = "▲", "▼"  # than the baseline, by the corrected test and the interval
 COVERAGES = (1.0, 0.9, 0.75, 0.5)  # shares of the queries with the highest confidence
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NORMAL_QUANTILE = 1.96  # half-width of a 95 % interval, in standard errors
 
 
@@ -747,9 +748,15 @@ def _csv(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(headers)
     for row in rows:
-        cells = (("" if math.isnan(cell) else f"{cell:.6g}") if isinstance(cell, float) else cell for cell in row)
-        writer.writerow(list(cells))
+        writer.writerow(list(map(_cell, row)))
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A figure, or a text that no spreadsheet takes for a formula."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def deltas_csv(summary: Summary) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.io.files import add_line, check_writable, finished_file
-from zero2ir.io.lines import read_lines
+from zero2ir.io.lines import json_line, read_lines
 from zero2ir.io.pages import render_page
 from zero2ir.online.monitoring.monitor import DriftCheck
 from zero2ir.online.monitoring.searches import FALLBACK_SIGNAL, QUERY_VECTORS, SearchSignals
@@ -65,7 +65,7 @@ def write_monitoring_report(folder: Path, check: DriftCheck, reference: SearchSi
 
 def add_check(folder: Path, check: DriftCheck) -> None:
     """Adds a check to checks.jsonl: it is one of the planned ones from now on."""
-    add_line(folder / CHECKS_FILE, json.dumps(_json(check.as_dict()), ensure_ascii=False))
+    add_line(folder / CHECKS_FILE, json_line(_json(check.as_dict())))
 
 
 def read_checks(folder: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """HTTP interface of the service: typed requests, limits, and a guard in front of all paths."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError, StorageFullError
 from zero2ir.io.http_server import error_response, log_to_stderr, refuse_in_one_line, run_server
+from zero2ir.io.lines import json_line
 from zero2ir.io.memory import map_large_blocks
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES
 from zero2ir.online.feedback.store import FeedbackEvent
@@ -187,7 +187,7 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
 
     def answered(request: Any, arrived: float) -> Response:
         if service.settings.log_queries:
-            LOG.info("query %s", json.dumps(request.query, ensure_ascii=False))
+            LOG.info("query %s", json_line(request.query))
         try:
             answer, documents = service.search(**request.model_dump(), waited=time.monotonic() - arrived)
         except (InputError, NoAnswerError):
