@@ -48,7 +48,7 @@ PARTS: dict[str, Part] = {
     "machine": Part(machine_faults.run, 40),
     "inputs": Part(hostile_inputs.run, hostile_inputs.NUMBER),
     "programs": Part(altered_programs.run, altered_programs.NUMBER),
-    "binary files": Part(binary_files.run, binary_files.NUMBER),
+    "binary_files": Part(binary_files.run, binary_files.NUMBER),
     "network": Part(network.run, 1),
     "soak": Part(soak.run, 3600),  # seconds
     "language_models": Part(language_model_faults.run, 340),  # every user with every fault

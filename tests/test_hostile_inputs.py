@@ -17,7 +17,9 @@ from benchmarks.hostile.answers import Answer, completion, language_model
 from benchmarks.hostile.contract import Broken, Kind, reply, require, trials
 from benchmarks.hostile.readers import READERS, lay
 from benchmarks.hostile_inputs import KINDS, NUMBER
+from zero2ir.config import read_panel
 from zero2ir.errors import InputError
+from zero2ir.lm.adapter import escape_untrusted_text
 from zero2ir.models.pointwise import parse_relevance, relevance_judge
 
 FEW = 200
@@ -100,6 +102,14 @@ def test_a_damaged_file_between_stages_is_named(reader: str, file: str, content:
         read(reader, {file: content})
 
 
+def test_parameters_that_are_nested_too_deeply_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for depth in (300, 3000):
+        (tmp_path / "params.yaml").write_text('{"a":' * depth)
+        with pytest.raises(InputError, match=r"params\.yaml: "):
+            read_panel()
+
+
 @pytest.mark.parametrize("file", ["losses.csv", "stages.lock"])
 def test_a_folder_in_the_place_of_a_file_is_refused(file: str, tmp_path: Path) -> None:
     reader = {"losses.csv": "losses", "stages.lock": "digests of stages"}[file]
@@ -122,3 +132,7 @@ def test_wrong_log_probabilities_are_no_error(logprob: object, expected: float |
     (answer,) = lm.map(relevance_judge([], True), [{"query": "a", "document": "b"}], "judging")
     value = parse_relevance(answer)
     assert value == pytest.approx(expected, abs=1e-3) if expected is not None else value != value or 0 <= value <= 1
+
+
+def test_no_control_character_of_an_answer_is_kept() -> None:
+    assert escape_untrusted_text("a\x83b\x9b31mc\x85d\x7fe") == "ab31mc de"

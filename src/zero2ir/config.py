@@ -304,7 +304,7 @@ def _composed(name: str | None, overrides: Sequence[str], schema: type[BaseModel
             yield config
     except InputError:
         raise
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # ValueError for model=0
+    except (HydraException, OmegaConfBaseException, YAMLError, RecursionError, ValueError) as error:
         raise InputError(_explained(error, schema)) from error
     finally:
         GlobalHydra.instance().hydra = backup
@@ -525,7 +525,7 @@ def read_panel() -> Panel:
     _check_encoding(PANEL)
     try:
         return checked(OmegaConf.load(PANEL), Panel)
-    except (InputError, YAMLError, OmegaConfBaseException, OSError) as error:  # OSError: neither a list nor a mapping
+    except (InputError, YAMLError, OmegaConfBaseException, RecursionError, OSError) as error:  # OSError: a plain value
         raise InputError(f"{PANEL}: {one_line(error)}") from None
 
 

@@ -14,7 +14,7 @@ from dspy.utils.exceptions import AdapterParseError
 _CONTROL = re.compile(
     r"<(?=[|｜])|(?<=[|｜])(?=>)|(?<=<)(?=/?(?:s|bos|eos|pad|unk|mask|\w+_\w+)>)|(?<=\[)(?=/?INST\])", re.I
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u2060\ufeff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200b-\u200f\u2060\ufeff]")
 # Thoughts of reasoning models: up to their end, which may come without a start, or from their start if they do not end.
 _THOUGHTS = re.compile(
     r"\A.*(?:</(?:think|thinking|thought|thoughts|reasoning)>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>)"
