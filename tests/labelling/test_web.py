@@ -144,6 +144,12 @@ def test_a_body_that_is_no_sound_json_is_refused(session: Open) -> None:
     assert sitting.annotations.rows == []
 
 
+def test_a_body_of_unknown_length_is_not_read(session: Open) -> None:
+    browser = Browser(session())
+    headers = browser.headers | {"content-type": "application/json"}
+    assert browser.client.post("/8765/answer", content=iter([b" " * 100_000] * 100), headers=headers).status_code == 411
+
+
 @pytest.mark.parametrize(
     "body", [{"grade": 3, "answer_count": 0}, {"grade": "x", "answer_count": 0}, {"answer_count": 0}, {}, []]
 )

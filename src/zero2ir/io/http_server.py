@@ -145,7 +145,11 @@ class LimitedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except h11.LocalProtocolError:  # a malformed rest of a request that is refused already: there is no other answer
+            self.transport.abort()
+            return
         if not self.is_waiting:
             self._keep_open("request")
         elif "request" not in self._timers:

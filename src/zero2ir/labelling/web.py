@@ -113,6 +113,8 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
             response.set_cookie(*cookie, path=pages.prefix, httponly=True, samesite="strict")
         elif reason := denial(request):
             response = PlainTextResponse(reason, status_code=403)
+        elif "transfer-encoding" in request.headers:  # of any size
+            response = error_response(411, "send the length of the request")
         elif request.method == "POST" and (problem := await body_problem(request)):
             response = error_response(400, problem)
         else:

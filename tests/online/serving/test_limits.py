@@ -195,6 +195,34 @@ def test_feedback_has_lengths_and_its_file_a_size(program: Program, tmp_path: Pa
     assert all(path.stat().st_size < 1_100_000 for path in tmp_path.glob("*.sqlite"))
 
 
+def test_feedback_has_a_rate(program: Program, tmp_path: Path) -> None:
+    with SearchService(program, tmp_path, ServingSettings(max_feedback_per_second=5)) as service:
+        *_, body = FEEDBACK
+        many = [("POST", "/feedback", {**body, "event_id": str(number)}) for number in range(100)]
+        *answers, found = ask(service, *many, search())
+        counted = Counter(status for status, _, _ in answers)
+        assert set(counted) == {200, 429}
+        assert len(service.feedback) == counted[200]
+        assert "send it again later" in next(told["error"] for status, told, _ in answers if status == 429)
+        assert found[0] == 200
+
+
+def test_a_flood_of_changes_keeps_neither_feedback_nor_searches_waiting(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SearchService(program, tmp_path, ServingSettings(max_waiting_changes=3)) as service:
+        add = service.add
+        monkeypatch.setattr(service, "add", lambda documents: (time.sleep(0.5), add(documents)))
+        texts = [("POST", "/documents", {"documents": [{"doc_id": str(n), "text": "a text"}]}) for n in range(60)]
+        *changes, found, feedback = ask(service, *texts, search(), FEEDBACK)
+        counted = Counter(status for status, _, _ in changes)
+        assert counted == {200: 4, 503: 56}
+        assert len(service.journal.changes().added) == 4
+        assert "send it again later" in next(told["error"] for status, told, _ in changes if status == 503)
+        assert (found[0], feedback[0]) == (200, 200)
+        assert max(found[2], feedback[2]) < 2 < max(seconds for *_, seconds in changes)
+
+
 def test_a_second_server_on_one_folder_is_refused(program: Program, tmp_path: Path) -> None:
     refused = pytest.raises(InputError, match="another server uses this folder; give another one with --state")
     with SearchService(program, tmp_path, ServingSettings()), refused:
@@ -234,6 +262,19 @@ def test_half_open_connections_are_closed_and_silence_nothing(documents: list[Do
                 assert is_closed(one)
         assert time.monotonic() - start < 5
     assert log.stat().st_size < 20_000
+
+
+def test_a_malformed_rest_of_a_refused_request_writes_no_traceback(documents: list[Document], tmp_path: Path) -> None:
+    Program(Sparse().index(Corpus(documents)), documents, None, {"model": "sparse"}).save(tmp_path / "program")
+    with Server(tmp_path / "program", tmp_path / "state", log=tmp_path / "log") as server:
+        head = f"POST /search HTTP/1.1\r\nhost: {server.host}:{server.port}\r\ntransfer-encoding: chunked\r\n\r\n"
+        with socket.create_connection((server.host, server.port), timeout=10) as client:
+            client.sendall(head.encode())
+            assert client.recv(1000).startswith(b"HTTP/1.1 415 ")
+            client.sendall(b"zz\r\n{}\r\n")
+            assert is_closed(client)
+        assert server.ask("GET", "/health")[0] == 200
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_a_burst_of_connections_is_answered(documents: list[Document], tmp_path: Path) -> None:

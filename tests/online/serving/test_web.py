@@ -355,6 +355,12 @@ def test_the_log_contains_queries_only_if_configured(
     assert "secret-id" not in told
 
 
+def test_a_made_up_method_writes_no_long_line_into_the_log(opened: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert opened().request("A" * 20_000, "/health").status_code == 415
+    assert max(len(record.getMessage()) for record in caplog.records if record.name.startswith("zero2ir")) < 100
+
+
 def test_other_machines_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZERO2IR_API_KEY", raising=False)
     assert api_key_from_environment("127.0.0.1") is None

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from zero2ir.online.serving.service import LOG, SearchService
 
+MAX_METHOD = 10  # characters in the log: a client may make one up
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -45,7 +46,7 @@ class Metrics:
         route = getattr(scope.get("route"), "path", "other")  # the pattern of the path: ids are private
         self.requests.labels(route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
-        LOG.info("%s %s %d %.1f ms", scope["method"], route, status, 1000 * seconds)
+        LOG.info("%s %s %d %.1f ms", scope["method"][:MAX_METHOD], route, status, 1000 * seconds)
 
     def answered(self, answer: dspy.Prediction) -> None:
         """Counts an answer and the programs that were skipped for it."""

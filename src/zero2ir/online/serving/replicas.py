@@ -26,6 +26,7 @@ from zero2ir.io.memory import map_large_blocks
 from zero2ir.io.ray_cluster import ray_cluster
 from zero2ir.io.sockets import HOST
 from zero2ir.online.serving.guard import Guard
+from zero2ir.online.serving.metrics import MAX_METHOD
 from zero2ir.online.serving.service import LOG, SearchService, open_program, warm_up
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.online.serving.web import METRICS_TYPE, application, health_of, hosts_of, on_sighup
@@ -230,7 +231,7 @@ def merged_metrics(texts: Mapping[str, bytes]) -> bytes:
 def record_refusal(scope: Any, status: int, seconds: float) -> None:
     """Logs a request that no replica got; replicas log those that they get."""
     if "passed_on" not in scope and status != 200:
-        LOG.info("%s not passed on %d %.1f ms", scope["method"], status, 1000 * seconds)
+        LOG.info("%s not passed on %d %.1f ms", scope["method"][:MAX_METHOD], status, 1000 * seconds)
 
 
 def serve_replicas(

@@ -18,6 +18,8 @@ class ServingSettings(Settings):
             the process may open few files.
         request_seconds: seconds in which a request must arrive, and in which a client must read a part of its answer.
         max_waiting_events: maximum number of feedback events that wait to be written.
+        max_feedback_per_second: maximum number of feedback requests per second.
+        max_waiting_changes: maximum number of requests to change documents that wait for their turn.
         max_file_megabytes: maximum size of each file, or table, of feedback and of changed documents.
         refresh_seconds: seconds between two looks for document changes of other services on the same database.
         max_log_lines: maximum number of log lines per second.
@@ -33,6 +35,8 @@ class ServingSettings(Settings):
     max_connections: PositiveInt = 256
     request_seconds: PositiveFloat = 10.0
     max_waiting_events: PositiveInt = 10_000
+    max_feedback_per_second: PositiveInt = 500
+    max_waiting_changes: PositiveInt = 16
     max_file_megabytes: PositiveInt = 1000
     refresh_seconds: PositiveFloat = 1.0
     max_log_lines: PositiveInt = 100

@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from starlette.exceptions import HTTPException
 
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError, StorageFullError
@@ -152,6 +153,20 @@ def documents_type(settings: ServingSettings) -> Any:
     return create_model("Documents", __base__=StrictModel, documents=(many, ...))
 
 
+class Rate:
+    """Lets a number of requests pass in each second."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._second = self._passed = 0
+
+    def passes(self) -> bool:
+        if (second := int(time.monotonic())) != self._second:
+            self._second, self._passed = second, 0
+        self._passed += 1
+        return self._passed <= self.most
+
+
 def application(service: SearchService, hosts: set[str] | None = None, api_key: str | None = None) -> FastAPI:
     """Builds the application of a service, with its paths behind the guard.
 
@@ -168,6 +183,7 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
     app.add_middleware(Guard, record=metrics.record_request, max_body_bytes=most, hosts=hosts, api_key=api_key)
     search_request, documents_request = search_type(service.settings), documents_type(service.settings)
     feedback_request, searches = feedback_type(service.settings), CapacityLimiter(SEARCH_THREADS)
+    rate, one_at_once, changes = Rate(service.settings.max_feedback_per_second), CapacityLimiter(1), 0
 
     refuse_in_one_line(app, 400)
 
@@ -205,6 +221,8 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
 
     @app.post("/feedback")
     async def feedback(request: feedback_request) -> FeedbackResponse:  # type: ignore[valid-type]
+        if not rate.passes():
+            raise HTTPException(429, "not stored: too much feedback in this second; send it again later")
         event = FeedbackEvent(**request.model_dump(), timestamp=time.time())  # type: ignore[attr-defined]
         if not service.program.has_document(event.doc_id):  # another service may have added it just now
             await to_thread.run_sync(service.find, [event.doc_id])
@@ -216,19 +234,29 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
         metrics.feedback.labels(event.kind).inc(int(recorded))
         return FeedbackResponse(recorded=recorded)
 
+    async def changed(change: Callable[[], None]) -> CollectionSize:
+        """Changes documents when those that came before have; a flood takes neither the threads nor the memory."""
+        nonlocal changes
+        if changes > service.settings.max_waiting_changes:
+            raise HTTPException(503, "not stored: too many changes of documents wait; send it again later")
+        changes += 1
+        try:
+            await to_thread.run_sync(change, limiter=one_at_once)
+        finally:
+            changes -= 1
+        return CollectionSize(documents=len(service.program.documents))
+
     @app.post("/documents")
-    def add(request: documents_request) -> CollectionSize:  # type: ignore[valid-type]
+    async def add(request: documents_request) -> CollectionSize:  # type: ignore[valid-type]
         rows: Any = request
         documents = [Document(row.doc_id, row.title, row.text) for row in rows.documents]
         if len({document.doc_id for document in documents}) < len(documents):
             raise InputError("documents: duplicate id; give each document once")
-        service.add(documents)
-        return CollectionSize(documents=len(service.program.documents))
+        return await changed(lambda: service.add(documents))
 
     @app.delete("/documents/{doc_id:path}")
-    def remove(doc_id: str) -> CollectionSize:
-        service.remove([doc_id])
-        return CollectionSize(documents=len(service.program.documents))
+    async def remove(doc_id: str) -> CollectionSize:
+        return await changed(lambda: service.remove([doc_id]))
 
     @app.get("/health")
     async def health() -> HealthResponse:  # async, so that it never waits for a thread
