@@ -149,7 +149,7 @@ class SQLiteFile:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:  # UnicodeError: of damaged names
             cause = getattr(error, "orig", None) or error  # without the statement and its values
             is_full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
             kind = StorageFullError if is_full else StorageError
@@ -194,7 +194,7 @@ def check_sqlite(path: Path, table: str) -> None:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         raise InputError(f"{path}: cannot be used ({error}); give another file") from None
     if not found:
         raise InputError(f"{path}: an SQLite file of another program; give another file")
