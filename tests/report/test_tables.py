@@ -271,10 +271,10 @@ def test_topics_are_said_and_resampled():
 
 
 def test_csv_has_no_formulas_from_ids():
-    ids = ["=1+1", "+q", "-q", "@q", "\tq"]
+    ids = ["=1+1", "+q", "-q", "@q", "=\x00"]
     values = {"nDCG@10": dict(zip(ids, [0.1, 0.2, 0.3, 0.4, 0.5], strict=True))}
     systems = [result("sparse", "zero_shot"), result("dense", "fine_tune", gain=0.1)]
     results = [replace(one, per_query=values, confidence=[]) for one in systems]
     rows = list(csv.DictReader(io.StringIO(deltas_csv(summarise(results, **OPTIONS)))))
-    assert {row["query_id"] for row in rows} == {f"'{one}" for one in ids}
+    assert {row["query_id"] for row in rows} == {"'=1+1", "'+q", "'-q", "'@q", "'=�"}
     assert all(float(row["difference"]) == 0 for row in rows)

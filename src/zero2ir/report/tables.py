@@ -27,7 +27,7 @@ from zero2ir.evaluation.significance import (
     table_topics,
 )
 from zero2ir.io.markdown import Table, heading
-from zero2ir.io.terminal import progress
+from zero2ir.io.terminal import printable, progress
 
 UNTRAINED_STRATEGY = "zero_shot"
 BETTER, WORSE = "▲", "▼"  # than the baseline, by the corrected test and the interval
@@ -756,7 +756,9 @@ def _cell(value: Any) -> Any:
     """A figure, or a text that no spreadsheet takes for a formula."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    if isinstance(value, str):
+        return "'" * value.startswith(FORMULA_STARTS) + printable(value)
+    return value
 
 
 def deltas_csv(summary: Summary) -> str:
