@@ -212,9 +212,9 @@ def test_reading_creates_no_table(postgresql: PostgreSQLServer, tmp_path: Path) 
     assert [(one.name, one.stat().st_size) for one in tmp_path.iterdir()] == [("empty.sqlite", 0)]
 
 
-def test_a_file_with_names_that_are_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_file_whose_schema_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "feedback.sqlite"
     FeedbackStore(path).close()
-    path.write_bytes(path.read_bytes().replace(b"event_id", b"event_\xfad"))
+    path.write_bytes(path.read_bytes().replace(b"NOT NULL", b"NOT \xfaULL"))
     with pytest.raises(InputError, match=r"feedback\.sqlite: cannot be used \('utf-8' codec"):
         FeedbackStore(path)
