@@ -19,6 +19,7 @@ from pydantic import AwareDatetime
 
 from benchmarks import (
     altered_programs,
+    attacks,
     binary_files,
     hostile_inputs,
     kills,
@@ -51,6 +52,7 @@ PARTS: dict[str, Part] = {
     "binary_files": Part(binary_files.run, binary_files.NUMBER),
     "network": Part(network.run, 1),
     "soak": Part(soak.run, 3600),  # seconds
+    "attacks": Part(attacks.run, attacks.ROUNDS),
     "language_models": Part(language_model_faults.run, 340),  # every user with every fault
     "poisoned": Part(poisoned.run, 200),
 }

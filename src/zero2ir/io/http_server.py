@@ -25,6 +25,8 @@ MAX_CONNECTIONS = 10_000
 RESERVED_FILES = 96  # files that the process may need besides its connections
 MOMENT = 2.0  # seconds in which the first request of a connection should arrive
 MAX_PLACE = 200  # characters of the place of a wrong value in a message
+MAX_HEAD_BYTES = 65_536  # of a request's headers
+MAX_PARTS = 10_000  # of a body
 BACKLOG = 1024  # connections that wait in the kernel
 
 
@@ -102,6 +104,21 @@ def _finite(number: str) -> float:
     return float(number) if math.isfinite(float(number)) else _not_finite(number)
 
 
+class LimitedConnection(h11.Connection):
+    """The requests of a connection; a body in very many parts is malformed, as it would keep the server busy."""
+
+    parts = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self.parts = 0
+        self.parts += isinstance(event, h11.Data)
+        if self.parts > MAX_PARTS:
+            raise h11.RemoteProtocolError(f"a body of more than {MAX_PARTS} parts")
+        return event
+
+
 class LimitedProtocol(H11Protocol):
     """An HTTP/1.1 connection that is closed if a request does not arrive, or an answer is not read, in time.
 
@@ -116,6 +133,7 @@ class LimitedProtocol(H11Protocol):
 
     def __init__(self, many: int, most: int, seconds: float, **options: Any) -> None:
         super().__init__(**options)
+        self.conn = LimitedConnection(h11.SERVER, MAX_HEAD_BYTES)
         self.many = many
         self.most = most
         self.seconds = seconds
@@ -156,6 +174,16 @@ class LimitedProtocol(H11Protocol):
             self._keep_open("request")
         elif "request" not in self._timers:
             self._close_later("request")
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers malformed bytes; if the request before them is answered already, its connection ends."""
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:
+            self.transport.abort()
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # the application's answer would be the second one
+            self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         self.waiting_since = self.loop.time()

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -264,17 +264,39 @@ def test_half_open_connections_are_closed_and_silence_nothing(documents: list[Do
     assert log.stat().st_size < 20_000
 
 
-def test_a_malformed_rest_of_a_refused_request_writes_no_traceback(documents: list[Document], tmp_path: Path) -> None:
+def test_a_malformed_body_gets_one_answer_and_writes_no_traceback(documents: list[Document], tmp_path: Path) -> None:
     Program(Sparse().index(Corpus(documents)), documents, None, {"model": "sparse"}).save(tmp_path / "program")
     with Server(tmp_path / "program", tmp_path / "state", log=tmp_path / "log") as server:
-        head = f"POST /search HTTP/1.1\r\nhost: {server.host}:{server.port}\r\ntransfer-encoding: chunked\r\n\r\n"
-        with socket.create_connection((server.host, server.port), timeout=10) as client:
-            client.sendall(head.encode())
-            assert client.recv(1000).startswith(b"HTTP/1.1 415 ")
-            client.sendall(b"zz\r\n{}\r\n")
-            assert is_closed(client)
+        host = f"host: {server.host}:{server.port}\r\ntransfer-encoding: chunked\r\n"
+        for media, status in (("text/plain", 415), ("application/json", 400)):
+            head, bad = f"POST /search HTTP/1.1\r\n{host}content-type: {media}\r\n\r\n".encode(), b"zz\r\n{}\r\n"
+            with socket.create_connection((server.host, server.port), timeout=10) as client:
+                client.sendall(head + bad)
+                assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+                assert is_closed(client)
+            with socket.create_connection((server.host, server.port), timeout=10) as client:
+                client.sendall(head)
+                time.sleep(0.3)
+                client.sendall(bad)
+                assert client.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
+                assert is_closed(client)
         assert server.ask("GET", "/health")[0] == 200
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_body_in_very_many_parts_is_malformed_and_keeps_nobody_waiting(
+    documents: list[Document], tmp_path: Path
+) -> None:
+    Program(Sparse().index(Corpus(documents)), documents, None, {"model": "sparse"}).save(tmp_path / "program")
+    with Server(tmp_path / "program", tmp_path / "state") as server:
+        for parts, status in ((9_000, 200), (200_000, 400)):
+            host = f"host: {server.host}:{server.port}\r\ntransfer-encoding: chunked\r\ncontent-type: application/json"
+            body = b'{"query": "cut"}' + b" " * (parts - 16)
+            chunks = b"".join(b"1\r\n%c\r\n" % one for one in body)
+            with socket.create_connection((server.host, server.port), timeout=30) as client:
+                with suppress(ConnectionError):
+                    client.sendall(f"POST /search HTTP/1.1\r\n{host}\r\n\r\n".encode() + chunks + b"0\r\n\r\n")
+                assert client.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_a_burst_of_connections_is_answered(documents: list[Document], tmp_path: Path) -> None:
