@@ -49,7 +49,8 @@ from killed_server import Server
 ROUNDS = 5
 SLOW = 300  # connections of slow senders, more than the server keeps
 ANSWER_SECONDS = 14.0  # for an answer, or the end of the connection: serving.request_seconds and a bit
-FLOOD_SECONDS, FLOODERS = 10.0, 16
+FLOOD_SECONDS, FLOODERS = 10.0, 40
+RATE = 100  # feedback requests a second that the server takes, so that the flood is larger on slow machines, too
 MOST_GROWTH = 64.0  # megabytes of memory
 MOST_LINE = 300  # characters of a line of the log
 QUERY = "cut a sentence into words"
@@ -109,7 +110,8 @@ def served(folder: Path) -> Iterator[tuple[Target, Path, Path]]:
     with SearchService(load(folder / "program"), folder / "elsewhere", ServingSettings()) as service:
         found = ways(application(service))
     state, log = folder / "state", folder / "log"
-    with Server(folder / "program", state, log=log) as server:
+    options = ["--set", f"serving.max_feedback_per_second={RATE}"]
+    with Server(folder / "program", state, options=options, log=log) as server:
         bodies = {
             "/search": {"query": QUERY},
             "/feedback": {"event_id": "a", "kind": "click", "query": QUERY, "doc_id": "split"},
@@ -427,7 +429,7 @@ def floods(target: Target, state: Path) -> list[Outcome]:
     outcomes.append(
         Outcome(
             promise="Requests beyond the limits get status 429 or 503, or their connection is closed.",
-            trial="floods of feedback, documents, searches and connections",
+            trial=f"floods of feedback (of which {RATE} a second are allowed), documents, searches and connections",
             tried=tried,
             kept=sum(number for counted in statuses.values() for one, number in counted.items() if one in intended),
             notes="; ".join(f"{kind}: {_said(counted)}" for kind, counted in statuses.items()),
