@@ -19,6 +19,8 @@ from benchmarks.hostile.readers import READERS, lay
 from benchmarks.hostile_inputs import KINDS, NUMBER
 from zero2ir.config import read_panel
 from zero2ir.errors import InputError
+from zero2ir.experiments.reproduction import read_reproduction
+from zero2ir.experiments.stage_digests import read_stage_digests
 from zero2ir.lm.adapter import escape_untrusted_text
 from zero2ir.models.pointwise import parse_relevance, relevance_judge
 
@@ -108,6 +110,15 @@ def test_parameters_that_are_nested_too_deeply_are_refused(tmp_path: Path, monke
         (tmp_path / "params.yaml").write_text('{"a":' * depth)
         with pytest.raises(InputError, match=r"params\.yaml: "):
             read_panel()
+
+
+def test_a_number_of_too_many_digits_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    readers = {"params.yaml": read_panel, "reproduction.yaml": read_reproduction, "stages.lock": read_stage_digests}
+    for name, read_file in readers.items():
+        (tmp_path / name).write_text(f"a: {'9' * 5000}\n")
+        with pytest.raises(InputError, match=rf"^{name}: .{{1,300}}$"):
+            read_file()
 
 
 @pytest.mark.parametrize("file", ["losses.csv", "stages.lock"])

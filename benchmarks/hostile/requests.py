@@ -26,7 +26,7 @@ from zero2ir.online.serving.web import application
 HOST, KEY = "127.0.0.1:8766", "the-key-of-the-server"
 PAGE_PORT, TOKEN = 8765, "the-token-of-the-page"
 PAGE = f"127.0.0.1:{PAGE_PORT}"
-REFUSALS = {400, 401, 403, 404, 405, 409, 413, 415, 422}
+REFUSALS = {400, 401, 403, 404, 405, 409, 411, 413, 415, 422}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "SEARCH", "get"]
 PATHS = [
     *("/", "//search", "/search/", "/Search", "/search?x=1", "/search%00", "/../search", "/%2e%2e/%2e%2e/etc/passwd"),

@@ -525,7 +525,7 @@ def read_panel() -> Panel:
     _check_encoding(PANEL)
     try:
         return checked(OmegaConf.load(PANEL), Panel)
-    except (InputError, YAMLError, OmegaConfBaseException, RecursionError, OSError) as error:  # OSError: a plain value
+    except (ValueError, YAMLError, OmegaConfBaseException, RecursionError, OSError) as error:  # OSError: a plain value
         raise InputError(f"{PANEL}: {one_line(error)}") from None
 
 

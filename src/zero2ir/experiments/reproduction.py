@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from zero2ir.errors import InputError, one_line
 from zero2ir.evaluation.intervals import Interval
@@ -175,7 +175,7 @@ def read_reproduction(path: Path = REPRODUCTION_FILE) -> Reproduction:
         return Reproduction.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError:
         raise InputError(f"{path}: missing; run this in a clone of zero2ir") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValidationError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: {one_line(error)[:300]}") from None
 
 

@@ -11,8 +11,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from zero2ir.config import Panel, read_panel
 from zero2ir.errors import InputError, one_line
 from zero2ir.experiments.stages import SHARED_STAGES, stages_of
@@ -86,7 +84,7 @@ def read_stage_digests(path: Path = STAGES_LOCK) -> StageDigests:
         return StageDigests.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise InputError(f"{path}: not found; write it by zero2ir check --stages --write {path}") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError, RecursionError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: {one_line(error)[:200]}; restore it from git") from None
 
 
