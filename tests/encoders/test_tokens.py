@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import MultiVectorEncoder
+from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import save_encoded
@@ -39,6 +41,16 @@ def test_a_query_has_a_vector_for_each_of_its_words(tiny_token_encoder: TokenEnc
     assert tokens.vectors.dtype == np.float32
     assert tokens.lengths.tolist() == [3, 0, 1]
     assert np.linalg.norm(tokens.vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_document_whose_tokens_are_all_skipped_has_a_zero_vector(tiny_token_encoder: TokenEncoder) -> None:
+    mask = MultiVectorMask([".", "[CLS]", "[SEP]"], skiplist_tasks="document")
+    modules = [mask if isinstance(module, MultiVectorMask) else module for module in tiny_token_encoder.model]
+    encoder = TokenEncoder(tiny_token_encoder.settings, MultiVectorEncoder(modules=modules, device="cpu"))
+    tokens = encoder.encode([". .", "open a file"])
+    assert tokens.lengths[0] == 1
+    assert not tokens.text(0).any()
+    assert tokens.text(1).any()
 
 
 def test_texts_are_taken_in_the_order_asked_for() -> None:

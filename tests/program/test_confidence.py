@@ -192,7 +192,9 @@ def test_it_survives_json() -> None:
     "change",
     [
         {"level": float("nan")},
+        {"level": 1e300},
         {"deviation": 0.0},
+        {"deviation": 1e300},  # its square is infinite
         {"slopes": [0.5, -0.1]},
         {"slopes": [0.5]},
         {"centre": [1.0, 2.0, 3.0]},

@@ -132,7 +132,9 @@ class TokenEncoder(TextEncoder):
                 prompt_name=task,
                 task=task,
             )
-        nothing = np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
+        nothing = np.zeros((1, self.model.get_embedding_dimension() or 0), dtype=np.float32)
+        if task == "document":  # no token may be left where a saved encoder skips some
+            rows = [row if len(row) else nothing for row in rows]
         return Tokens.concatenate(list(rows), nothing)
 
     def digest(self) -> str:

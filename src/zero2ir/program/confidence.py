@@ -3,11 +3,11 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from zero2ir.io.settings import Settings
 from zero2ir.models.ranking import NO_DOCUMENT, Ranking
@@ -23,6 +23,7 @@ LEVELS = 201  # points of the numerical integration over the level
 WIDTH = 6.0  # standard deviations to both sides that the points cover
 PASSES = 3  # of the integration, each around the posterior of the one before
 TINY, EPSILON = 1e-300, 2.0**-53
+MOST = 1e100  # of log-odds in a saved file, so that their squares are finite
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class QueryJudgments:
 class ConfidenceState(Settings):
     """The schema of a saved ``Confidence``."""
 
-    level: float
-    deviation: PositiveFloat
+    level: Annotated[float, Field(ge=-MOST, le=MOST)]
+    deviation: Annotated[PositiveFloat, Field(le=MOST)]
     slopes: tuple[NonNegativeFloat, NonNegativeFloat]
     centre: tuple[float, float]
     spread: tuple[PositiveFloat, PositiveFloat]
