@@ -543,6 +543,34 @@ def test_two_processes_may_prepare_a_new_store_at_once(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*lock*"))
 
 
+# Killed as soon as the file has a table, long before MLflow has created all.
+KILLED = """
+import os, sqlite3, sys, threading
+from zero2ir.tracking.runs import TrackingSettings, prepared_store
+
+def kill():
+    while True:
+        for path in os.listdir("."):
+            if "mlflow.db" in path and os.path.isfile(path) and os.path.getsize(path) > 8192:
+                os.kill(os.getpid(), 9)
+
+threading.Thread(target=kill, daemon=True).start()
+prepared_store(TrackingSettings(uri="sqlite:///mlflow.db", experiment="cranfield"), ["cranfield"])
+"""
+
+
+@pytest.mark.slow
+def test_a_store_whose_creation_is_killed_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    killed = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+    assert list(tmp_path.glob("*.part"))
+    assert not (tmp_path / "mlflow.db").exists()
+    prepared_store(TrackingSettings(uri="sqlite:///mlflow.db", experiment="x", telemetry=QUIET), ["cranfield"])
+    assert sqlite3.connect(tmp_path / "mlflow.db").execute("SELECT name FROM experiments").fetchall()
+    assert not list(tmp_path.glob("*.part*"))
+
+
 def test_logged_program_works_where_nothing_else_of_ours_is(store: Store, tmp_path: Path) -> None:
     ours = [path for path in sys.path if path and (Path(path) / "zero2ir").is_dir()]
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR") if key in os.environ}

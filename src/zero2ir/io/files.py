@@ -18,7 +18,7 @@ from uuid import uuid4
 from zero2ir.errors import InputError, one_line
 
 MANIFEST = ".zero2ir.json"  # names of the files that zero2ir wrote to a folder
-_LEFTOVER = re.compile(r"\.(\d{1,9})-[0-9a-f]{12}\.(part|old)")  # with the number of the process
+_LEFTOVER = re.compile(r"\.(\d{1,9})-[0-9a-f]{12}\.(part|old)(-journal)?")  # number of the process; SQLite's journal
 
 
 @contextmanager

@@ -149,7 +149,7 @@ class SQLiteFile:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:  # UnicodeError: a damaged schema
+        except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeDecodeError) as error:  # of a damaged schema
             cause = getattr(error, "orig", None) or error  # without the statement and its values
             is_full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
             kind = StorageFullError if is_full else StorageError

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel
 
 from zero2ir.errors import InputError
-from zero2ir.io.files import one_at_a_time
+from zero2ir.io.files import finished_file, one_at_a_time
 from zero2ir.io.settings import Settings
 from zero2ir.io.sqlite import check_sqlite
 from zero2ir.tracking.names import metric_name, model_name, prompt_name, registered_name
@@ -174,6 +174,23 @@ def store_lock(uri: str) -> Iterator[None]:
     """Lets one process at a time open an SQLite store, since MLflow fails when two create its tables at once."""
     path = _sqlite_file(uri)
     with one_at_a_time(path.resolve().parent) if path is not None else nullcontext():
+        yield
+
+
+@contextmanager
+def opened_store(uri: str) -> Iterator[None]:
+    """Checks a store as ``check_store``, and lets one process at a time open it.
+
+    A new SQLite file gets its place once it has all tables: MLflow cannot use one whose creation was killed.
+    """
+    check_store(uri)
+    import mlflow
+
+    path = _sqlite_file(uri)
+    with quiet_mlflow(), store_lock(uri):
+        if path is not None and (not path.exists() or not path.stat().st_size):
+            with finished_file(path.resolve(), "wb") as new:
+                mlflow.MlflowClient(f"{SQLITE}{new.name}").search_experiments(max_results=1)
         yield
 
 
@@ -551,13 +568,12 @@ def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> st
 
     Creates the store and the experiments, so that no two processes create them at once and artifacts are stored here.
     """
-    check_store(settings.uri)
     import mlflow
 
     uri = settings.uri
     if uri.startswith(SQLITE) and not uri.startswith(f"{SQLITE}/"):
         uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}"
-    with quiet_mlflow(), store_lock(uri):
+    with opened_store(uri):
         mlflow.set_tracking_uri(uri)
         for name in experiments:
             mlflow.set_experiment(name)
@@ -582,10 +598,9 @@ def open_pipeline_run(uri: str, experiment: str, pipeline: PipelineRun) -> None:
 
 
 def _client(settings: TrackingSettings) -> tuple["MlflowClient", "Experiment"]:
-    check_store(settings.uri)
     import mlflow
 
-    with quiet_mlflow(), store_lock(settings.uri):
+    with opened_store(settings.uri):
         mlflow.set_tracking_uri(settings.uri)
         experiment = mlflow.set_experiment(settings.experiment)
     return mlflow.MlflowClient(), experiment

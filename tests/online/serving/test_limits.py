@@ -179,7 +179,8 @@ def test_no_more_documents_are_ranked_than_there_are(program: Program, tmp_path:
 
 
 def test_feedback_has_lengths_and_its_file_a_size(program: Program, tmp_path: Path) -> None:
-    with SearchService(program, tmp_path, ServingSettings(max_file_megabytes=1, max_query_characters=500)) as service:
+    limits = {"max_file_megabytes": 1, "max_query_characters": 500, "max_feedback_per_second": 10**6}
+    with SearchService(program, tmp_path, ServingSettings(**limits)) as service:
         *_, body = FEEDBACK
         ((status, refused, _),) = ask(service, ("POST", "/feedback", {**body, "query": "x" * 501}))
         assert (status, refused["error"]) == (422, "query: String should have at most 500 characters")

@@ -15,7 +15,7 @@ from zero2ir.io.files import finished_folder
 from zero2ir.program.program import load_program, program_digest, written_files
 from zero2ir.tracking.names import metric_name
 from zero2ir.tracking.registry import BEST_ALIAS, ensure_registered
-from zero2ir.tracking.runs import MAX_CHARACTERS, check_store, end_killed, quiet_mlflow, store_lock
+from zero2ir.tracking.runs import MAX_CHARACTERS, end_killed, opened_store, quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,10 +133,9 @@ class ProgramVersions:
 
 def client_of(uri: str) -> "MlflowClient":
     """Returns a client of the tracking store and registry at a URI; creates the store if it does not exist."""
-    check_store(uri)
     import mlflow
 
-    with quiet_mlflow(), store_lock(uri):
+    with opened_store(uri):
         client = mlflow.MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     return client
