@@ -92,6 +92,8 @@ def _check_override(word: str) -> None:
         assert isinstance(found, Mapping), f"{word!r} is taken, but {key!r} is no key"
         assert part in found, f"{word!r} is taken, but {key!r} is no key"
         found = found[part]
+    if "${" in given_value:  # another value, or the year
+        return
     if isinstance(found, int | float) and not isinstance(found, bool) and given_value.strip("'\" "):
         assert float(given_value.strip("'\" ")) == found, f"{word!r} became {found!r}"
 

@@ -181,8 +181,11 @@ def lines_in(name: str, content: bytes) -> int | None:
     if (b'"' in content and not name.endswith(".jsonl")) or not name.endswith((".jsonl", ".tsv", ".trec")):
         return None
     lines = [line for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
-    heads = (b"doc_id\t", b"query_id\t", b"query-id\t", b"corpus-id\t", b"title\t", b"text\t", b"score\t", b"grade\t")
-    return len(lines) - bool(lines and lines[0].lstrip().startswith(heads))
+    heads = tuple(
+        f"{head}\t" for head in ("doc_id", "query_id", "query-id", "corpus-id", "title", "text", "score", "grade")
+    )
+    first = lines[0].decode(errors="replace").lstrip() if lines else ""  # also white space of Unicode
+    return len(lines) - first.startswith(heads)
 
 
 JUDGED = as_jsonl([{"query_id": "q0", "query": "chains", "doc_id": f"d{n}", "relevance": 1} for n in range(3)])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zero2ir.experiments.reproduction import Reproduction, figures, read_reproduction
 from zero2ir.experiments.reproduction_log import read_log, reproductions, write_page
-from zero2ir.io.markdown import Table, markdown
+from zero2ir.io.markdown import Table, escaped, markdown
 from zero2ir.io.paths import REPRODUCTIONS_FILE
 
 PROJECT = Path(__file__).parents[2]
@@ -48,11 +48,11 @@ def promises_markdown(part: str) -> str:
     command = f"`python -m benchmarks.promises {part}`"
     if (trials := record["parts"].get(part)) is None:
         return f"{command}: not run at full size yet.\n"
-    rows = [
-        [one["promise"], one["trial"], f"{one['kept']:,} of {one['tried']:,}", one["notes"]]
-        for one in trials["outcomes"]
-    ]
-    table = markdown(Table(["promise", "how it is tried", "kept", "figures"], rows, labels=4))
+    lines = []
+    for one in trials["outcomes"]:
+        promise, trial, notes = (escaped(one[key].rstrip(".")) for key in ("promise", "trial", "notes"))
+        lines.append(f"- **{one['kept']:,} of {one['tried']:,}**: {promise}.\n  *How:* {trial}.")
+        lines[-1] += f" *Figures:* {notes}." if notes else ""
     where = f"{trials['date'][:10]}, {trials['revision']}, {trials['processor']}, {trials['system']}"
     ran = f"Python {trials['python']}, seed {trials['seed']}, {trials['seconds'] / 60:,.0f} minutes"
-    return f":::{{container}} results\n\n{table}\n:::\n\n{command}: {where}, {ran}\n"
+    return "\n".join([*lines, f"\n{command}: {where}, {ran}\n"])
