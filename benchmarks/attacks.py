@@ -8,7 +8,6 @@ searches and new connections arrive in floods. ``benchmarks/hostile_inputs.py`` 
 drawn requests instead.
 """
 
-import argparse
 import gzip
 import json
 import random
@@ -33,8 +32,9 @@ import psutil
 from fastapi import FastAPI
 from starlette.routing import Mount, Route
 
-from benchmarks.outcomes import Outcome
+from benchmarks.outcomes import Outcome, run_alone
 from zero2ir import label, load, train
+from zero2ir.io.threads import repeated
 from zero2ir.labelling.session import Session
 from zero2ir.labelling.web import labelling_application
 from zero2ir.online.feedback.store import FeedbackStore
@@ -51,6 +51,7 @@ SLOW = 300  # connections of slow senders, more than the server keeps
 ANSWER_SECONDS = 14.0  # for an answer, or the end of the connection: serving.request_seconds and a bit
 FLOOD_SECONDS, FLOODERS = 10.0, 40
 RATE = 100  # feedback requests a second that the server takes, so that the flood is larger on slow machines, too
+USER_SECONDS = 0.2  # between two requests of the ordinary user
 MOST_GROWTH = 64.0  # megabytes of memory
 MOST_LINE = 300  # characters of a line of the log
 QUERY = "cut a sentence into words"
@@ -496,27 +497,14 @@ class User:
     failed: Counter[str] = field(default_factory=Counter)
     during: str = "hostile requests"
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        ended = threading.Event()
-
-        def run() -> None:
-            while not ended.wait(0.2):
-                start = time.perf_counter()
-                try:
-                    right = self.ask()
-                except httpx.HTTPError:
-                    right = False
-                self.times[self.during].append(time.perf_counter() - start)
-                self.failed[self.during] += not right
-
-        thread = threading.Thread(target=run)
-        thread.start()
+    def ask_and_note(self) -> None:
+        start = time.perf_counter()
         try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+            right = self.ask()
+        except httpx.HTTPError:
+            right = False
+        self.times[self.during].append(time.perf_counter() - start)
+        self.failed[self.during] += not right
 
     def outcome(self, target: Target) -> Outcome:
         shown = [
@@ -552,7 +540,7 @@ def attacked(target: Target, written: Path, log: Path, rounds: int, seed: int) -
     """Attacks one target; ``written`` is its state or its file of answers."""
     process, user = psutil.Process(target.process), User(target.user)
     outcomes: list[Outcome] = []
-    with user.asking():
+    with repeated(user.ask_and_note, USER_SECONDS):
         found = [requests(target, seed + number)[0] for number in range(rounds)]
         outcomes.append(summed(found))
         before = process.memory_info().rss / 1e6
@@ -606,13 +594,7 @@ def unwritten(target: Target, written: Path) -> Outcome:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of hostile requests (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of their order (default: 0)")
-    given = parser.parse_args()
-    outcomes = run(given.rounds, given.seed)
-    print(*(one.line() for one in outcomes), sep="\n", flush=True)
-    sys.exit(int(any(one.kept < one.tried for one in outcomes)))
+    run_alone(__doc__, run, "--rounds", ROUNDS, "of hostile requests", "of their order")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ The collection is a part of the embedded one, the model is the hybrid with a sta
 fixed answer for each request writes queries and tries prompts.
 """
 
-import argparse
 import os
 import random
 import re
@@ -35,7 +34,7 @@ import psutil
 import requests
 
 from benchmarks.fake_endpoint import Asked, FakeEndpoint, Reply, message
-from benchmarks.outcomes import Outcome
+from benchmarks.outcomes import Outcome, run_alone, to_stderr
 from zero2ir.errors import one_line
 from zero2ir.labelling.annotations import Annotations
 from zero2ir.online.feedback.store import FeedbackStore
@@ -107,13 +106,7 @@ Place = Callable[[random.Random], Survival]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("number", type=int, nargs="?", default=100, help="of kills (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, help="of places and moments (default: 0)")
-    given = parser.parse_args()
-    outcomes = run(given.number, given.seed, tell=lambda text: print(text, file=sys.stderr, flush=True))
-    print(*(one.line() for one in outcomes), sep="\n")
-    sys.exit(any(one.kept < one.tried for one in outcomes))
+    run_alone(__doc__, partial(run, tell=to_stderr), "number", 100, "of kills", "of places and moments")
 
 
 def run(number: int, seed: int, tell: Callable[[str], None] = lambda text: None) -> list[Outcome]:

@@ -8,7 +8,6 @@ without that right these trials are left out. The clock is that of Python (``tim
 system calls and file times keep the true one.
 """
 
-import argparse
 import os
 import random
 import shutil
@@ -25,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from benchmarks.kills import ERRORS, HANGS, LABEL, REPRO, SIDE_BY_SIDE, LabelPage, drawn, running
-from benchmarks.outcomes import Outcome
+from benchmarks.outcomes import Outcome, run_alone, to_stderr
 from zero2ir.errors import one_line
 from zero2ir.io.files import files_below, sha256
 from zero2ir.labelling.annotations import Annotations
@@ -90,13 +89,7 @@ class Case(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("number", type=int, nargs="?", default=40, help="of trials (default: 40)")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
-    given = parser.parse_args()
-    outcomes = run(given.number, given.seed, tell=lambda text: print(text, file=sys.stderr, flush=True))
-    print(*(one.line() for one in outcomes), sep="\n")
-    sys.exit(any(one.kept < one.tried for one in outcomes))
+    run_alone(__doc__, partial(run, tell=to_stderr), "number", 40, "of trials", "of what is drawn")
 
 
 def run(number: int, seed: int, tell: Callable[[str], None] = lambda text: None) -> list[Outcome]:

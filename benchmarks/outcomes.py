@@ -1,6 +1,9 @@
 """What a trial of a promise gave, as ``benchmarks/promises.py`` records it."""
 
+import argparse
+import sys
 from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 
 from zero2ir.io.settings import NonNegativeInt, Settings
 
@@ -45,3 +48,36 @@ class Tally:
         failed = [f"broken: {'; '.join(broken[:3])}{' …' * (len(broken) > 3)}"] if broken else []
         told = "; ".join(filter(None, [*failed, notes]))
         return Outcome(promise=promise, trial=trial, tried=tried, kept=tried - len(broken), notes=told)
+
+
+def run_alone(
+    description: str | None,
+    run: Callable[[int, int], Sequence[Outcome]],
+    name: str,
+    number: int,
+    meaning: str,
+    drawn: str,
+) -> None:
+    """Runs one part as the command line says, prints what came out, and exits with 1 if a promise was broken.
+
+    Args:
+        description: of the command.
+        run: the part, see ``benchmarks/promises.py``.
+        name: of the argument, or the option, of how many trials there are.
+        number: its default.
+        meaning: of the number.
+        drawn: what depends on the seed.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    optional = {} if name.startswith("--") else {"nargs": "?"}
+    parser.add_argument(name, type=int, default=number, help=f"{meaning} (default: {number})", **optional)
+    parser.add_argument("--seed", type=int, default=0, help=f"{drawn} (default: 0)")
+    given = vars(parser.parse_args())
+    outcomes = run(given[name.removeprefix("--")], given["seed"])
+    print(*(one.line() for one in outcomes), sep="\n", flush=True)
+    sys.exit(any(one.kept < one.tried for one in outcomes))
+
+
+def to_stderr(text: str) -> None:
+    """Tells about a trial that has ended."""
+    print(text, file=sys.stderr, flush=True)

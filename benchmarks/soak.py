@@ -9,7 +9,6 @@ search for them, and looks at /health and /metrics. A client keeps at most three
 stays as large as it is. A SIGHUP a minute lets the server open its program again.
 """
 
-import argparse
 import random
 import signal
 import sys
@@ -27,7 +26,7 @@ import numpy as np
 import psutil
 from scipy import stats
 
-from benchmarks.outcomes import Outcome
+from benchmarks.outcomes import Outcome, run_alone
 from zero2ir import train
 from zero2ir.data import pydocs
 from zero2ir.data.checks import check_collection
@@ -341,13 +340,7 @@ def _documents(clients: Sequence[Client], state: Path, more: int) -> Outcome:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=3600, help="of the soak (default: 3600)")
-    parser.add_argument("--seed", type=int, default=0, help="of what the clients choose (default: 0)")
-    given = parser.parse_args()
-    outcomes = run(given.seconds, given.seed)
-    print(*(one.line() for one in outcomes), sep="\n", flush=True)
-    sys.exit(int(any(one.kept < one.tried for one in outcomes)))
+    run_alone(__doc__, run, "--seconds", 3600, "of the soak", "of what the clients choose")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,11 @@ def chosen_precision(asked: Precision) -> DocumentPrecision:
     return asked
 
 
+def torch_precision(precision: DocumentPrecision) -> TorchPrecision:
+    """Returns the precision of a network of torch: int8 is OpenVINO's."""
+    return "bfloat16" if precision == "bfloat16" else "float32"
+
+
 @contextmanager
 def in_precision(network: Any, precision: str) -> Iterator[None]:
     """Computes the transformer of a sentence-transformers network in a precision; its output is float32 again."""

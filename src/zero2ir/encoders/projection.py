@@ -9,7 +9,7 @@ from pydantic import Field
 from zero2ir.encoders.base import readable
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.devices import device
-from zero2ir.encoders.precision import in_precision
+from zero2ir.encoders.precision import in_precision, torch_precision
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
@@ -74,7 +74,7 @@ def projected_encoder(
 def token_vectors(network: DenseEncoder, texts: Sequence[str]) -> np.ndarray:
     """Returns the embeddings of all tokens of documents with prompts, (n_tokens, dimension) float32."""
     _, prompt = network.prompts
-    with in_precision(network.model, "bfloat16" if network.precision == "bfloat16" else "float32"):
+    with in_precision(network.model, torch_precision(network.precision)):
         rows = network.model.encode(
             readable([prompt + text for text in texts]),
             batch_size=network.settings.batch_size,

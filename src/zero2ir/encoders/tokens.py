@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from zero2ir.encoders.base import TextEncoder, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
 from zero2ir.encoders.devices import device
-from zero2ir.encoders.precision import DocumentPrecision, chosen_precision, in_precision
+from zero2ir.encoders.precision import DocumentPrecision, chosen_precision, in_precision, torch_precision
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.io.arrays import Layout, read_tensors
@@ -105,7 +105,7 @@ class TokenEncoder(TextEncoder):
 
     @property
     def precision(self) -> DocumentPrecision:
-        return "bfloat16" if chosen_precision(self.settings.precision) == "bfloat16" else "float32"
+        return torch_precision(chosen_precision(self.settings.precision))
 
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Encodes documents to int8 vectors, at least one per text; equal texts only once."""

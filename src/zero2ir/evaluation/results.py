@@ -275,7 +275,7 @@ def read_results(folder: Path) -> Results:
         scores = read_records(folder / "per_query.parquet", QueryScore)
         without_unjudged = read_records(folder / "condensed.parquet", QueryScore)
         confidence = read_records(folder / "confidence.parquet", QueryConfidence)
-    except (OSError, ValueError, InputError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         reason = one_line(error)[:200]
         raise InputError(f"{folder}: incomplete or damaged results folder ({reason}); run evaluate again") from error
     topics = {row.query_id: row.topic for row in scores if row.topic}

@@ -165,9 +165,7 @@ class LimitedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             super().data_received(data)
-        except (
-            h11.LocalProtocolError
-        ):  # a malformed rest of a request that is refused already: there is no other answer
+        except h11.LocalProtocolError:  # the malformed rest of a request that is refused already: no second answer
             self.transport.abort()
             return
         if not self.is_waiting:

@@ -6,7 +6,7 @@ change costs what it changes. Once an eighth of the first block has changed, bot
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix, vstack
@@ -150,6 +150,11 @@ class Postings:
         counts, row = (self.first.by_row, row) if row < n_first else (self.later.by_row, row - n_first)
         entries = slice(*counts.indptr[row : row + 2])
         return counts.indices[entries], counts.data[entries]
+
+
+def saved_parts(counts: Any) -> dict[str, np.ndarray]:
+    """Returns the arrays of a sparse matrix of counts by their names in scipy, the counts as int32, to be saved."""
+    return {"data": counts.data.astype(np.int32, copy=False), "indices": counts.indices, "indptr": counts.indptr}
 
 
 def _extend(vocabulary: dict[str, int], texts: Iterable[Sequence[str]]) -> None:

@@ -14,7 +14,7 @@ from zero2ir.encoders.dense import save_embeddings
 from zero2ir.errors import InputError
 from zero2ir.io.arrays import INTEGERS, map_array
 from zero2ir.io.files import read_json, write_json
-from zero2ir.models.postings import Postings
+from zero2ir.models.postings import Postings, saved_parts
 
 OWN_TERMS = "terms.json"  # of a shard that is not joined yet
 TERMS, LENGTHS = "terms.npy", "lengths.npy"
@@ -174,6 +174,5 @@ def write_postings(folder: Path, postings: Postings) -> None:
 
 
 def _save_counts(folder: Path, name: str, counts: Compressed | csr_matrix | csc_matrix) -> None:
-    parts = {"data": counts.data.astype(np.int32, copy=False), "indices": counts.indices, "indptr": counts.indptr}
-    for part in PARTS:
-        save_embeddings(folder / f"{name}.{part}.npy", parts[part])
+    for part, values in saved_parts(counts).items():
+        save_embeddings(folder / f"{name}.{part}.npy", values)

@@ -22,7 +22,7 @@ from zero2ir.io.settings import Fraction, NonNegativeInt, Settings, read_state
 from zero2ir.io.values import shown
 from zero2ir.models.base import copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Shardable, Tunable, Updatable
-from zero2ir.models.postings import Postings
+from zero2ir.models.postings import Postings, saved_parts
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, rank_in_blocks, row_blocks
 from zero2ir.models.sharded_postings import ShardedPostings, write_postings
 
@@ -216,9 +216,7 @@ class Sparse(Tunable, Updatable, Shardable, FeedbackSearch):
         if isinstance(postings, ShardedPostings):
             postings.save(folder / SHARDS_FOLDER)
             return
-        counts = postings.first.by_row
-        parts = {"data": counts.data.astype(np.int32, copy=False), "indices": counts.indices, "indptr": counts.indptr}
-        save_file(parts, folder / COUNTS_FILE)
+        save_file(saved_parts(postings.first.by_row), folder / COUNTS_FILE)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
