@@ -320,7 +320,8 @@ def tried(trial: Trial, good: Run, folder: Path, seed: int, tally: Tally) -> boo
 
 def counts(trial: Trial, run: Run, faulty: Faulty) -> bool:
     """Whether the usage has the tokens of each answer in the form of the protocol, and failures if all were useless."""
-    formless = {"HTML with 200", "cut JSON", "five megabytes", "log-probabilities of other types"}
+    no_json = {"HTML with 200", "cut JSON", "log-probabilities of NaN"}
+    formless = {*no_json, "five megabytes", "log-probabilities of other types"}
     received = sum(faulty.asked.values()) - faulty.faults
     if trial.fault in {*USELESS, *ODD} - formless:
         received += faulty.faults

@@ -24,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
+from zlib import crc32
 
 import yaml
 from fastapi.testclient import TestClient
@@ -486,12 +487,15 @@ def in_process(place: Path, poisoned: Sequence[Poison]) -> Iterator[Surface]:
 
 
 def obedient(asked: Asked, number: int) -> Reply:
-    """A language model that does what a document says, or else repeats a query or a document that it was shown."""
+    """A language model that obeys a document, repeats it or its prompt, or writes a query, as the request's text decides.
+
+    Not the order of requests: they come at the same time, and which queries are accepted would change.
+    """
     messages = [str(one["content"]) for one in (asked.body or {})["messages"]]
-    if MARK in messages[-1]:
-        return message(ORDER if number % 2 else messages[-1])
+    last, drawn = messages[-1], crc32("".join(messages).encode(errors="replace"))
     shown = messages[1:-1] or messages
-    return message(shown[number % len(shown)])
+    query = " ".join([word for word in last.split() if word.isalpha() and word != MARK][1:15:3])
+    return message([ORDER if MARK in last else query, last, shown[drawn % len(shown)], query][drawn % 4])
 
 
 def piped(place: Path, poisoned: Sequence[Poison]) -> Iterator[Surface]:
