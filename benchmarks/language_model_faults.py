@@ -45,11 +45,13 @@ from zero2ir.models.auto import Auto
 from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.expanded import Expanded
+from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.listwise import Listwise
 from zero2ir.models.pointwise import Pointwise
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
+from zero2ir.models.surface import CharacterNgrams
 from zero2ir.models.translated import Translated
 from zero2ir.program.cost import lm_cost
 from zero2ir.program.fallback import FallbackSettings
@@ -76,6 +78,12 @@ SETTINGS = (
 )
 FEW_PROMPTS = ("strategy.candidates=[3,2]", "strategy.shares=[0.5,1.0]")
 ONE_ITERATION = ("+strategy.outer_loop={iterations: 1}", "+strategy.tasks={documents: 16}")
+STACKED = (
+    "strategy.strategies.prompt.candidates=[3,2]",
+    "strategy.strategies.prompt.shares=[0.5,1.0]",
+    "+strategy.strategies.meta.outer_loop={iterations: 1}",
+    "+strategy.strategies.meta.tasks={documents: 16}",
+)
 DEADLINE = 1.0  # seconds of a search in service
 SEARCHES = 8
 
@@ -155,16 +163,23 @@ USERS: dict[str, Work] = {
     "prompt_mipro": trains(static, "prompt_mipro", FEW_PROMPTS),
     "prompt_gepa": trains(static, "prompt_gepa", FEW_PROMPTS),
     "meta": trains(static, "meta", ONE_ITERATION),
+    "meta_anil": trains(static, "meta_anil", ONE_ITERATION),
+    "meta_reweight": trains(static, "meta_reweight", ("strategy.tasks.documents=16",)),
+    "prompt and meta": trains(static, "hybrid", STACKED),
     "distil": trains(static, "distil", ("model@strategy.teacher=sparse",)),
     "rewritten": trains(lambda: Rewritten(Sparse())),
     "expanded": trains(lambda: Expanded(Sparse(), queries=2)),
     "pointwise": trains(lambda: Reranked(Sparse(), Pointwise(), depth=4)),
     "listwise": trains(lambda: Reranked(Sparse(), Listwise(window=3, step=2), depth=4)),
     "translated": trains(lambda: Translated(static(), translations=2), query=FOREIGN),
+    "crosslingual": trains(
+        lambda: Hybrid([Translated(Sparse()), Translated(static()), CharacterNgrams()], [0.5, 0.3, 0.2]), query=FOREIGN
+    ),
     "auto": trains(lambda: Auto({"sparse": Sparse(), "rewritten": Rewritten(Sparse())})),
     "label suggestions": suggests_labels,
     "written queries": writes_queries,
 }
+NUMBER = len(USERS) * len(FAULTS)  # every user with every fault
 
 
 class Run(NamedTuple):
@@ -234,10 +249,15 @@ def encoded(secret: str) -> set[bytes]:
     return {plain, quote(secret, safe="").encode(), plain.hex().encode(), secret.replace("/", "\\/").encode(), *shifted}
 
 
+def holds(secret: str, path: Path) -> bool:
+    """Whether a file has a secret in any form."""
+    data = path.read_bytes()
+    return any(form in data for form in encoded(secret))
+
+
 def files_with(secret: str, folder: Path) -> list[Path]:
     """The files below a folder that have a secret in any form."""
-    forms = encoded(secret)
-    return [path for path in folder.rglob("*") if path.is_file() and any(form in path.read_bytes() for form in forms)]
+    return [path for path in folder.rglob("*") if path.is_file() and holds(secret, path)]
 
 
 class Trial(NamedTuple):

@@ -16,9 +16,10 @@ import logging
 import random
 import re
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +35,7 @@ from rich.console import Console
 
 import zero2ir
 from benchmarks.fake_endpoint import Asked, FakeEndpoint, Reply, message
+from benchmarks.language_model_faults import KEY, KEY_VARIABLE, holds
 from benchmarks.outcomes import Outcome, Tally
 from zero2ir.cli import main as command_line
 from zero2ir.config import LibraryConfig, compose
@@ -341,6 +343,7 @@ NOTHING_RUNS = "no document brings markup, scripts or macros into pages, reports
 NOTHING_STEERS = "no document steers a terminal or forges a line of a log"
 FORMATS_HOLD = "exports, metrics and run files are what the parsers of their formats expect, without formulas"
 NAMES_HOLD = "no id or title names a file or leaves its folder"
+KEY_STAYS = "no file, trace or output has the key, though the language model tells it"
 NOTHING_LEAKS = "no accepted query has the order of a document, a demonstration or a judged query"
 
 
@@ -487,28 +490,39 @@ def in_process(place: Path, poisoned: Sequence[Poison]) -> Iterator[Surface]:
 
 
 def obedient(asked: Asked, number: int) -> Reply:
-    """A language model that obeys a document, repeats it or its prompt, or writes a query, as the request's text decides.
+    """A language model that obeys a document, repeats it or its prompt, tells the key, or writes a query.
 
-    Not the order of requests: they come at the same time, and which queries are accepted would change.
+    The request's text decides which, not the order of requests: they come at the same time, and the accepted queries
+    would change.
     """
     messages = [str(one["content"]) for one in (asked.body or {})["messages"]]
     last, drawn = messages[-1], crc32("".join(messages).encode(errors="replace"))
     shown = messages[1:-1] or messages
     query = " ".join([word for word in last.split() if word.isalpha() and word != MARK][1:15:3])
-    return message([ORDER if MARK in last else query, last, shown[drawn % len(shown)], query][drawn % 4])
+    told = f"{query} {asked.headers.get('authorization')}"
+    answers = (ORDER if MARK in last else query, last, shown[drawn % len(shown)], told, query)
+    return message(answers[drawn % len(answers)])
 
 
 def piped(place: Path, poisoned: Sequence[Poison]) -> Iterator[Surface]:
-    """The whole pipeline with an obedient language model: what it prints and writes, and MLflow's artifacts."""
+    """The whole pipeline with an obedient language model: what it prints and writes, MLflow's artifacts and traces."""
     project = new_project(place / "project")
     shutil.rmtree(project.folder / "my-collection")
     write_folder(project.folder / "my-collection", poisoned)
     systems = {"models": ["sparse", "static"], "strategies": ["zero_shot", "fixed_prompt"]}
     with FakeEndpoint() as endpoint:
         endpoint.answer = obedient
-        project.edit("conf/lm/vllm.yaml", lambda lm: lm.update(api_base=endpoint.url))
+        project.edit("conf/lm/vllm.yaml", lambda lm: lm.update(api_base=endpoint.url, api_key_env=KEY_VARIABLE))
         project.edit("params.yaml", lambda panel: panel.update(lm="vllm", budget=FROM_QRELS, **systems))
-        done = project.run("dvc", "repro")
+        done = project.run("dvc", "repro", **{KEY_VARIABLE: KEY, "ZERO2IR_TRACES": "true"})
+        was_told = any(KEY in one.headers["authorization"] for one in endpoint.posts)
+    with closing(sqlite3.connect(project.folder / "mlflow.db")) as store:
+        (traces,) = store.execute("SELECT count(*) FROM trace_info").fetchone()
+    missing = ["no key was sent"] * (not was_told) + ["there are no traces"] * (not traces)
+    yield Surface(KEY_STAYS, "the pipeline", missing + ["the key"] * (KEY in done.stdout + done.stderr))
+    for path in sorted(project.folder.rglob("*")):
+        if path.is_file():
+            yield Surface(KEY_STAYS, str(path.relative_to(place)), ["the key"] * holds(KEY, path))
     said = done.stdout + done.stderr
     yield Surface(NOTHING_STEERS, "the pipeline", in_text(said) + [said[-500:]] * (done.returncode != 0))
     for name in ("data", "models", "results", "report", "mlruns"):
@@ -588,5 +602,6 @@ def run(number: int, seed: int) -> list[Outcome]:
         tally.outcome(NOTHING_STEERS, f"{where} search, labelling in the terminal, logs and the output of all stages"),
         tally.outcome(FORMATS_HOLD, f"{where} CSV, JSON, JSON Lines, YAML, TREC, Prometheus, saved programs"),
         tally.outcome(NAMES_HOLD, f"{where} everything that was written"),
+        tally.outcome(KEY_STAYS, f"{where} everything that the pipeline writes, with traces of all calls"),
         tally.outcome(NOTHING_LEAKS, f"{where} the pipeline with a language model that obeys documents", swayed(seed)),
     ]

@@ -53,7 +53,7 @@ PARTS: dict[str, Part] = {
     "network": Part(network.run, 1),
     "soak": Part(soak.run, 3600),  # seconds
     "attacks": Part(attacks.run, attacks.ROUNDS),
-    "language_models": Part(language_model_faults.run, 340),  # every user with every fault
+    "language_models": Part(language_model_faults.run, language_model_faults.NUMBER),
     "poisoned": Part(poisoned.run, 200),
 }
 
