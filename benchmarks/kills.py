@@ -306,10 +306,13 @@ def files_of(project: Project) -> set[str]:
 
 
 def running(store: Path) -> list[str]:
-    """Returns the names of the runs and models in an MLflow store that nobody ended."""
+    """Returns the names of the runs and models in an MLflow store that nobody ended.
+
+    Opened for writing, as MLflow does: SQLite then takes back a transaction that a kill left half done.
+    """
     if not store.exists():
         return []
-    with closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(store)) as connection:
         unfinished = (
             "SELECT name FROM runs WHERE status = 'RUNNING'",
             "SELECT name FROM logged_models WHERE status = 1",  # pending
