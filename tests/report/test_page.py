@@ -12,6 +12,7 @@ from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_
 from zero2ir.io.files import files_below, sha256
 from zero2ir.io.markdown import Table
 from zero2ir.report.page import build_report
+from zero2ir.tracking.runs import report_description
 
 EVIL = "<script>alert('x')</script>"
 QUERIES = [f"q{i}" for i in range(12)]
@@ -179,7 +180,14 @@ def test_the_page_opens_with_answers_and_one_picture(report):
     assert "<code>$_{$&lt;i&gt;/prompt</code>" in story
     assert "The highest mean is" in story
     assert story.count("<img") == 1
-    assert "Not measured: the strategies lack zero" in (report.parent / "summary.md").read_text(encoding="utf-8")
+
+
+def test_the_summary_for_a_readme_also_describes_the_run(report):
+    """The answers stand first in both."""
+    for text in ((report.parent / "summary.md").read_text(encoding="utf-8"), report_description("r1", report.parent)):
+        answers = text.split("\n\n")[0]
+        assert answers.startswith("- **")
+        assert "Not measured: the strategies lack zero" in answers
 
 
 def test_the_notes_of_a_training_stand_beside_its_test_score(report):

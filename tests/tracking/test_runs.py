@@ -321,6 +321,15 @@ def test_the_pipeline_is_the_parent_and_holds_the_report(store: Store) -> None:
     assert table.endswith("| hybrid | 0.5 |")
 
 
+def test_a_report_is_described_by_answers_findings_chart_and_table(tmp_path: Path) -> None:
+    (tmp_path / "summary.md").write_text("- **What?** That.\n\n| hybrid | 0.5 |\n\nMeans.\n\n- It ranks better.\n")
+    *told, picture, table, caption, link = report_description("r1", tmp_path).split("\n\n")
+    assert told == ["- **What?** That.", "- It ranks better."]
+    assert picture.startswith("![")
+    assert (table, caption) == ("| hybrid | 0.5 |", "Means.")
+    assert "report/index.html" in link
+
+
 def test_a_report_s_long_table_is_cut_at_a_line(tmp_path: Path) -> None:
     rows = [f"| {number:04} | 0.5 |" for number in range(1000)]
     (tmp_path / "summary.md").write_text("\n".join(rows) + "\n\nMeans.", encoding="utf-8")
