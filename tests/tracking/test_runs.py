@@ -315,18 +315,18 @@ def test_the_pipeline_is_the_parent_and_holds_the_report(store: Store) -> None:
     assert parent.data.tags["revision"] == "abc"
     assert parent.data.tags["dataset"] == "pydocs"
     assert (store.artifacts(parent) / "report" / "metrics.json").is_file()
-    findings, picture, table, *_ = parent.data.tags["mlflow.note.content"].split("\n\n")
+    picture, table, _, findings, _ = parent.data.tags["mlflow.note.content"].split("\n\n")
     assert findings == "No difference is significant."
     assert f"(get-artifact?run_uuid={parent.info.run_id}&path=report/figures/quality.svg)" in picture
     assert table.endswith("| hybrid | 0.5 |")
 
 
-def test_a_report_is_described_by_answers_findings_chart_and_table(tmp_path: Path) -> None:
+def test_a_report_is_described_by_answers_chart_table_and_findings(tmp_path: Path) -> None:
     (tmp_path / "summary.md").write_text("- **What?** That.\n\n| hybrid | 0.5 |\n\nMeans.\n\n- It ranks better.\n")
-    *told, picture, table, caption, link = report_description("r1", tmp_path).split("\n\n")
-    assert told == ["- **What?** That.", "- It ranks better."]
+    answer, picture, *others, link = report_description("r1", tmp_path).split("\n\n")
+    assert answer == "- **What?** That."
     assert picture.startswith("![")
-    assert (table, caption) == ("| hybrid | 0.5 |", "Means.")
+    assert others == ["| hybrid | 0.5 |", "Means.", "- It ranks better."]
     assert "report/index.html" in link
 
 

@@ -440,17 +440,17 @@ def log_report(settings: TrackingSettings, pipeline: PipelineRun, folder: Path, 
 
 
 def report_description(run_id: str, folder: Path) -> str:
-    """Returns the description of a pipeline's run, Markdown: the report's answers, findings, chart and main table.
+    """Returns the description of a pipeline's run: the report's summary in Markdown, with the chart before its table.
 
     MLflow's page shows the first lines, and the rest when somebody asks for more. The chart's address is relative to
     that of the page. Of a table that is too long, the first lines remain.
     """
     blocks = (folder / TABLE).read_text(encoding="utf-8").strip().split("\n\n")
-    at = next(place for place, block in enumerate(blocks) if block.startswith("|"))
-    table, caption = blocks[at], blocks[at + 1 : at + 2]
+    place = next(number for number, block in enumerate(blocks) if block.startswith("|"))
     chart = f"![Systems with intervals](get-artifact?run_uuid={run_id}&path={REPORT_ARTIFACT}/{CHART})"
-    before = "\n\n".join([*blocks[:at], *blocks[at + 2 :], chart]) + "\n\n"
-    after = "\n\n".join(["", *caption, f"The artifact `{REPORT_ARTIFACT}/index.html` is the whole report."])
+    before, table = "\n\n".join([*blocks[:place], chart]) + "\n\n", blocks[place]
+    rest = [*blocks[place + 1 :], f"The artifact `{REPORT_ARTIFACT}/index.html` is the whole report."]
+    after = "\n\n".join(["", *rest])
     room = MAX_DESCRIPTION - len(before) - len(after)
     return before + table[: table.rfind("\n", 0, room) if len(table) > room else None] + after
 
