@@ -220,11 +220,12 @@ class Faulty:
         asked: how often each request came, by its content.
         answered: those that got a good answer.
         faults: how many requests did not.
+        again: how many requests came although they had got one; its client no longer waited for it.
     """
 
     def __init__(self, fault: str, rate: float, seed: int) -> None:
         self.fault, self.rate, self.seed = FAULTS[fault], rate, seed
-        self.asked, self.answered, self.faults = Counter[str](), set[str](), 0
+        self.asked, self.answered, self.faults, self.again = Counter[str](), set[str](), 0, 0
         self._lock = threading.Lock()
 
     def __call__(self, asked: Asked, number: int) -> Reply:
@@ -232,6 +233,7 @@ class Faulty:
         with self._lock:
             drawn = sha256(f"{self.seed} {self.asked[request]} {request}".encode()).digest()
             self.asked[request] += 1
+            self.again += request in self.answered
             is_drawn = int.from_bytes(drawn[:4], "big") < self.rate * (1 << 32)
             reply = self.fault(asked, good) if is_drawn else good
             if reply == good:

@@ -346,7 +346,7 @@ def counts(trial: Trial, run: Run, faulty: Faulty) -> bool:
     if trial.fault in {*USELESS, *ODD} - formless:
         received += faulty.faults
     useless = trial.fault in USELESS and not faulty.answered
-    late = run.cost["lm_retries"]  # answers that may have come after the time-out, on a busy machine
+    late = run.cost["lm_retries"] + faulty.again  # answers after the time-out, on a busy machine
     counted = received - late <= run.cost["lm_prompt_tokens"] / PROMPT_TOKENS <= received
     return counted and (not useless or run.cost["lm_failures"] > 0)
 
