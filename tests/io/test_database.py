@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
+import psutil
 import pytest
 from postgresql_server import USER, PostgreSQLServer
 
@@ -70,6 +71,17 @@ def test_a_similar_table_is_refused(tmp_path: Path, before: str, after: str) -> 
     write(tmp_path / "a.sqlite", FIRST_EVENTS.replace(before, after), "PRAGMA user_version = 1")
     with pytest.raises(InputError, match="another program or version"):
         FeedbackStore(tmp_path / "a.sqlite")
+
+
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_refused_file_is_closed(version: int, tmp_path: Path) -> None:
+    """Its lock would make the next one that opens it wait."""
+    path = tmp_path / "a.sqlite"
+    write(path, "CREATE TABLE other (a INTEGER)", f"PRAGMA user_version = {version}")
+    with pytest.raises(InputError) as refused:
+        FeedbackStore(path)
+    assert refused.traceback
+    assert str(path) not in {one.path for one in psutil.Process().open_files()}
 
 
 def test_an_sqlite_file_has_a_url(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from zero2ir.errors import InputError, StorageError, StorageFullError
-from zero2ir.io.sqlite import TableSettings
+from zero2ir.io.sqlite import TableSettings, on_error
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
@@ -68,7 +68,7 @@ class PostgreSQL:
         except (ImportError, NoSuchModuleError):
             raise InputError(f"{self.shown}: needs psycopg; pip install 'zero2ir[postgres]'") from None
         event.listen(self._engine, "connect", self._prepare)
-        with self._explained():
+        with self._explained(), on_error(self.close):
             self._check_table()
 
     def close(self) -> None:

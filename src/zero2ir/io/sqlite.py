@@ -68,20 +68,25 @@ class SQLiteFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             new = not path.exists()
             self._connection = _connected(path, busy_seconds)
-            is_new = self._is_new()
-            if is_new and not create:
-                raise InputError(f"{path}: contains no table; give the file of a server")
-            self._run("PRAGMA journal_mode = WAL")
-            self._run("PRAGMA synchronous = FULL")
-            if is_new:
-                with self._transaction():
-                    self._connection.execute(CreateTable(self.table, if_not_exists=True))
-                    self._run(f"PRAGMA user_version = {self.version}")
-            if max_bytes is not None:
-                page_bytes = self._run("PRAGMA page_size").scalar_one()
-                self._run(f"PRAGMA max_page_count = {max(1, max_bytes // page_bytes)}")
-            if new:
-                sync_folder(path.parent)
+            with on_error(self.close):
+                self._prepare(max_bytes, create)
+                if new:
+                    sync_folder(path.parent)
+
+    def _prepare(self, max_bytes: int | None, create: bool) -> None:
+        """Checks the file, makes commits durable, and creates the table if there is none."""
+        is_new = self._is_new()
+        if is_new and not create:
+            raise InputError(f"{self.path}: contains no table; give the file of a server")
+        self._run("PRAGMA journal_mode = WAL")
+        self._run("PRAGMA synchronous = FULL")
+        if is_new:
+            with self._transaction():
+                self._connection.execute(CreateTable(self.table, if_not_exists=True))
+                self._run(f"PRAGMA user_version = {self.version}")
+        if max_bytes is not None:
+            page_bytes = self._run("PRAGMA page_size").scalar_one()
+            self._run(f"PRAGMA max_page_count = {max(1, max_bytes // page_bytes)}")
 
     @property
     def shown(self) -> str:
@@ -154,6 +159,16 @@ class SQLiteFile:
             is_full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
             kind = StorageFullError if is_full else StorageError
             raise kind(f"{self.path}: cannot be used ({cause}); check the file and the disk") from cause
+
+
+@contextmanager
+def on_error(close: Callable[[], None]) -> Iterator[None]:
+    """Closes a database that cannot be used: its locks would make the next one that opens it wait."""
+    try:
+        yield
+    except BaseException:
+        close()
+        raise
 
 
 def _connected(path: Path, busy_seconds: float) -> "Connection":
