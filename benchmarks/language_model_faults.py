@@ -386,7 +386,8 @@ def outcomes(tally: Tally, finished: Mapping[tuple[str, float], Sequence[bool]])
     rows = [tally.outcome(one, where) for one in PROMISES]
     rows.append(tally.outcome(SERVED, f"{SEARCHES} searches at each fault and rate, each within {DEADLINE:.0f} s"))
     for fault in FAULTS:
-        at = [f"{rate:.0%}: {sum(ended)} of {len(ended)}" for rate in RATES if (ended := finished.get((fault, rate)))]
+        at = {rate: ended for rate in RATES if (ended := finished.get((fault, rate)))}
         if at:
-            rows.append(tally.outcome(fault, "all of these promises together", f"had a result at {', '.join(at)}"))
+            cells = {f"results at {rate:.0%}": f"{sum(ended)} of {len(ended)}" for rate, ended in at.items()}
+            rows.append(tally.outcome(fault, "fault, with all of these promises", cells=cells))
     return rows

@@ -3,7 +3,9 @@
 import argparse
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from pydantic import Field
 
 from zero2ir.io.settings import NonNegativeInt, Settings
 
@@ -17,6 +19,7 @@ class Outcome(Settings):
         tried: how often.
         kept: how often the promise held.
         notes: figures and findings of the trials.
+        cells: figures by the head of their column; outcomes with the same heads stand in one table.
     """
 
     promise: str
@@ -24,10 +27,12 @@ class Outcome(Settings):
     tried: NonNegativeInt
     kept: NonNegativeInt
     notes: str = ""
+    cells: dict[str, str] = Field(default_factory=dict)
 
     def line(self) -> str:
         """For the terminal."""
-        return f"{self.kept} of {self.tried}  {self.promise}" + (f"  ({self.notes})" if self.notes else "")
+        told = "; ".join([*filter(None, [self.notes]), *map(": ".join, self.cells.items())])
+        return f"{self.kept} of {self.tried}  {self.promise}" + (f"  ({told})" if told else "")
 
 
 class Tally:
@@ -42,12 +47,13 @@ class Tally:
         if not kept:
             self.broken[promise].append(str(trial))
 
-    def outcome(self, promise: str, trial: str, notes: str = "") -> Outcome:
+    def outcome(self, promise: str, trial: str, notes: str = "", cells: Mapping[str, str] | None = None) -> Outcome:
         """Returns the trials of a promise; ``trial`` says how it was tried."""
         tried, broken = self.tried[promise], self.broken[promise]
         failed = [f"broken: {'; '.join(broken[:3])}{' …' * (len(broken) > 3)}"] if broken else []
         told = "; ".join(filter(None, [*failed, notes]))
-        return Outcome(promise=promise, trial=trial, tried=tried, kept=tried - len(broken), notes=told)
+        kept = tried - len(broken)
+        return Outcome(promise=promise, trial=trial, tried=tried, kept=kept, notes=told, cells=dict(cells or {}))
 
 
 def run_alone(

@@ -48,11 +48,16 @@ def promises_markdown(part: str) -> str:
     command = f"`python -m benchmarks.promises {part}`"
     if (trials := record["parts"].get(part)) is None:
         return f"{command}: not run at full size yet.\n"
-    lines = []
+    lines, rows = [], []
     for one in trials["outcomes"]:
+        if cells := one.get("cells"):
+            rows.append({one["trial"]: one["promise"], "kept": f"{one['kept']} of {one['tried']}", **cells})
+            continue
         promise, trial, notes = (escaped(one[key].rstrip(".")) for key in ("promise", "trial", "notes"))
         lines.append(f"- **{one['kept']:,} of {one['tried']:,}**: {promise}.\n  *How:* {trial}.")
         lines[-1] += f" *Figures:* {notes}." if notes else ""
+    if rows:
+        lines += ["", markdown(Table(list(rows[0]), [list(row.values()) for row in rows], labels=1))]
     where = f"{trials['date'][:10]}, {trials['revision']}, {trials['processor']}, {trials['system']}"
     ran = f"Python {trials['python']}, seed {trials['seed']}, {trials['seconds'] / 60:,.0f} minutes"
     return "\n".join([*lines, f"\n{command}: {where}, {ran}\n"])

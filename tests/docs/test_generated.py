@@ -9,6 +9,7 @@ import typer
 from command_reference import tree_markdown
 from generated import MARKER, fill
 from pydantic import BaseModel, Field
+from result_tables import promises_markdown
 from settings_reference import (
     CONF,
     comments,
@@ -21,6 +22,7 @@ from settings_reference import (
 )
 from typer.main import get_command
 
+from benchmarks.fake_endpoint import FAULTS
 from zero2ir.data.languages import LANGUAGES
 
 PROJECT = Path(__file__).parents[2]
@@ -150,3 +152,12 @@ def test_every_language_has_a_row() -> None:
     assert "| Hebrew | `he` | between spaces | no | no |" in table
     assert "| Thai | `th` | characters | not needed | no |" in table
     assert table.count("\n") == len(LANGUAGES) + 1
+
+
+def test_outcomes_with_cells_stand_in_a_table() -> None:
+    text = promises_markdown("language_models")
+    assert text.startswith("- **")
+    head, _, *rows = (line for line in text.splitlines() if line.startswith("|"))
+    assert head.endswith("| kept | results at 1% | results at 10% | results at 30% | results at 100% |")
+    assert len(rows) == len(FAULTS)
+    assert all(row.count("|") == head.count("|") for row in rows)
