@@ -302,7 +302,8 @@ def test_a_body_in_very_many_parts_is_malformed_and_keeps_nobody_waiting(
 
 def test_a_burst_of_connections_is_answered(documents: list[Document], tmp_path: Path) -> None:
     Program(Sparse().index(Corpus(documents)), documents, None, {"model": "sparse"}).save(tmp_path / "program")
-    options = ["--set", "serving.max_connections=20"]
+    settings = ("serving.max_connections=20", "serving.request_seconds=100")  # the 200 clients are one thread
+    options = [word for setting in settings for word in ("--set", setting)]
     with Server(tmp_path / "program", tmp_path / "state", options=options) as server:
 
         async def one(client: httpx.AsyncClient, number: int) -> int:
