@@ -1,13 +1,16 @@
 """Documents that are indexed in shards: the same program as at once, whatever is killed in between."""
 
+import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +239,40 @@ def test_an_error_in_a_process_is_that_of_the_call(folder: Path) -> None:
 
 def named(source: str) -> str:
     return open_stream(source).name
+
+
+def test_a_kill_while_the_working_folder_is_removed_changes_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, state, work = indexing._remove, tmp_path / "state", tmp_path / "program.work"
+    with monkeypatch.context() as patched:
+        patched.setattr(indexing, "_remove", lambda work: shutil.copytree(work, state))
+        indexed(folder, tmp_path / "program")
+    expected = program_digest(tmp_path / "program")
+    for allowed in itertools.count(1, 4):
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(state, work)
+        with monkeypatch.context() as patched:
+            steps = iter(range(allowed))
+            for name in ("unlink", "rmdir", "rename", "replace"):
+                patched.setattr(os, name, interrupted_after(steps, getattr(os, name)))
+            with suppress(KeyboardInterrupt):
+                remove(work)
+        if not work.exists():
+            break
+        indexed(folder, tmp_path / "program")
+        assert program_digest(tmp_path / "program") == expected, allowed
+        assert not work.exists()
+    assert allowed > 10
+
+
+def interrupted_after(steps: Iterator[int], call: Callable[..., Any]) -> Callable[..., Any]:
+    def limited(*arguments: Any, **options: Any) -> Any:
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return call(*arguments, **options)
+
+    return limited
 
 
 def test_jobs_are_within_the_cores() -> None:

@@ -256,10 +256,18 @@ def _join(
 
 
 def _remove(work: Path) -> None:
-    """Removes what this module wrote; a file of somebody else stays, and with it the folder."""
-    for name in (SHARDS, JOINED, ENCODERS):
-        shutil.rmtree(work / name, ignore_errors=True)
-    for name in (DOCUMENTS, STORED, PLAN, LOCK):
+    """Removes what this module wrote; a file of somebody else stays, and with it the folder.
+
+    The next call takes shards, encoders and documents that are there for whole. So what a kill leaves half removed must
+    be in the folder that each call clears first.
+    """
+    joined = work / JOINED
+    shutil.rmtree(joined, ignore_errors=True)
+    joined.mkdir(exist_ok=True)
+    for name in (SHARDS, ENCODERS):
+        (work / name).rename(joined / name)
+    shutil.rmtree(joined, ignore_errors=True)
+    for name in (STORED, DOCUMENTS, PLAN, LOCK):
         (work / name).unlink(missing_ok=True)
     with suppress(OSError):
         work.rmdir()
