@@ -242,6 +242,7 @@ def one_line(error: str) -> bool:
     return error.isprintable() and 0 < len(error) < 1000 and "; " in error
 
 
+@cache
 def encoded(secret: str) -> set[bytes]:
     """A secret in the forms in which it could be written."""
     plain = secret.encode()
